@@ -1,0 +1,1 @@
+"""What may follow a prefix: structures that keep generation on paths that exist."""

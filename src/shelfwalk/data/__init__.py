@@ -1,0 +1,1 @@
+"""The data room: tables with contracts, readers, dataset adapters, derived categories, leak check."""

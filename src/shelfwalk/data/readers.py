@@ -1,0 +1,151 @@
+"""Reading the user's own files into the four tables.
+
+In: a CSV, TSV, JSONL or Parquet file, and how its columns are called. Out: a `ReadResult` with the checked table.
+
+    items = read_items(Path("products.parquet"), {"item_id": "product_id"}).table
+
+In CSV and TSV a category is written with " > " between its levels and attributes as a JSON object. Columns of the file
+that no table has are left out, and named in the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+
+import pyarrow as pa
+
+from shelfwalk.data.raw_files import blocks, column_names
+from shelfwalk.data.tables import EVENT_CONTRACT, ITEM_CONTRACT, JUDGEMENT_CONTRACT, QUERY_CONTRACT, Contract
+from shelfwalk.data.validation import bad_rows_of, bad_rows_path, conform
+from shelfwalk.errors import UserError
+
+_NEAR = 0.75
+
+
+@dataclass(frozen=True)
+class ReadResult:
+    """A table that keeps its contract, and everything of the file that is not in it.
+
+    `bad_rows` counts the rows set aside into `bad_rows_file` (None if there are none); `ignored_columns` are the
+    columns of the file that no column of the table stands for.
+    """
+
+    table: pa.Table
+    bad_rows: int
+    bad_rows_file: Path | None
+    ignored_columns: tuple[str, ...]
+
+    def notices(self) -> tuple[str, ...]:
+        """One sentence for each thing of the file that is not in the table, fit to print."""
+        aside = (f"{self.bad_rows} bad rows were set aside into {self.bad_rows_file}.",) if self.bad_rows else ()
+        return aside + tuple(self._about(column) for column in self.ignored_columns)
+
+    def _about(self, column: str) -> str:
+        likeliest = _nearest(column, self.table.column_names)
+        hint = f"; if it holds the {likeliest}, add --column {likeliest}={column}" if _near(column, likeliest) else ""
+        return f"Column '{column}' is not used{hint}."
+
+
+def read_items(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    skip_bad_rows: bool = False,
+    bad_rows_folder: Path | None = None,
+) -> ReadResult:
+    """Read a catalogue into an `ITEMS` table.
+
+    `columns` maps our column names to the file's. With `skip_bad_rows`, bad rows go to
+    `<file name>.bad-rows.jsonl` in `bad_rows_folder` instead of raising. Raises UserError for anything that is wrong
+    with the file, its columns or a row.
+    """
+    return _read(path, ITEM_CONTRACT, columns or {}, skip_bad_rows, bad_rows_folder)
+
+
+def read_queries(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    skip_bad_rows: bool = False,
+    bad_rows_folder: Path | None = None,
+) -> ReadResult:
+    """Read queries into a `QUERIES` table; arguments and errors as for `read_items`."""
+    return _read(path, QUERY_CONTRACT, columns or {}, skip_bad_rows, bad_rows_folder)
+
+
+def read_judgements(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    skip_bad_rows: bool = False,
+    bad_rows_folder: Path | None = None,
+) -> ReadResult:
+    """Read graded judgements into a `JUDGEMENTS` table; arguments and errors as for `read_items`."""
+    return _read(path, JUDGEMENT_CONTRACT, columns or {}, skip_bad_rows, bad_rows_folder)
+
+
+def read_events(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    skip_bad_rows: bool = False,
+    bad_rows_folder: Path | None = None,
+) -> ReadResult:
+    """Read a UBI event log into an `EVENTS` table; arguments and errors as for `read_items`."""
+    return _read(path, EVENT_CONTRACT, columns or {}, skip_bad_rows, bad_rows_folder)
+
+
+def _read(
+    path: Path, contract: Contract, columns: Mapping[str, str], skip_bad_rows: bool, folder: Path | None
+) -> ReadResult:
+    if skip_bad_rows and folder is None:
+        raise ValueError("skip_bad_rows needs a bad_rows_folder to write the bad rows to")
+    names = column_names(path)
+    matched = match_columns(names, contract, columns, str(path))
+    ignored = tuple(name for name in names if name not in matched.values())
+    with bad_rows_of(path, folder if skip_bad_rows else None) as bad_rows:
+        table = conform(blocks(path, matched), contract, str(path), bad_rows)
+    side_file = bad_rows_path(path, folder) if folder and bad_rows.count else None
+    return ReadResult(table, bad_rows.count, side_file, ignored)
+
+
+def match_columns(names: list[str], contract: Contract, columns: Mapping[str, str], source: str) -> dict[str, str]:
+    """Which column of the file stands for which of ours: the mapped one, else the one of the same name.
+
+    Raises UserError for an obligatory column that is not there, naming the nearest one that is, and for a mapping that
+    names a column that neither the table nor the file has.
+    """
+    for ours in columns:
+        if ours not in contract.schema.names:
+            known = ", ".join(contract.schema.names)
+            raise UserError(f"The {contract.name} table has no column '{ours}' to map to; it has {known}.")
+    matched = {ours: columns.get(ours, ours) for ours in contract.schema.names}
+    for ours, theirs in matched.items():
+        if theirs not in names and (ours in contract.obligatory or ours in columns):
+            raise UserError(_no_column(source, ours, theirs, names))
+    return {ours: theirs for ours, theirs in matched.items() if theirs in names}
+
+
+def _no_column(source: str, ours: str, theirs: str, names: list[str]) -> str:
+    if not names:
+        return f"{source} has no columns, so it has no column '{theirs}'."
+    nearest = _nearest(theirs, names)
+    return (
+        f"{source} has no column '{theirs}'; the nearest it has is '{nearest}', so if that is the {ours}, map it with"
+        f" --column {ours}={nearest} (all columns: {', '.join(names)})."
+    )
+
+
+def _nearest(name: str, others: list[str]) -> str:
+    return max(others, key=lambda other: _likeness(name, other))
+
+
+def _near(name: str, other: str) -> bool:
+    return _likeness(name, other) >= _NEAR
+
+
+def _likeness(name: str, other: str) -> float:
+    return SequenceMatcher(None, name.lower(), other.lower()).ratio()

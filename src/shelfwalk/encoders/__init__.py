@@ -1,0 +1,1 @@
+"""Text to vectors: finding pretrained weights, exporting them once, running them, and remembering what was encoded."""

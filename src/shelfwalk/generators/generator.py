@@ -1,0 +1,43 @@
+"""The contract between a model that scores codes and the one beam search, in plain arrays.
+
+A generator knows nothing of products or of text: query vectors come in, log-probabilities of codes go out, level by
+level. Memory and cache are the generator's own; the search only hands them back, reordered by beam.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Generator(Protocol):
+    """From query vectors to log-probabilities of the codes of the next level."""
+
+    @property
+    def level_sizes(self) -> tuple[int, ...]:
+        """The number of codes of each level."""
+        ...
+
+    def encode(self, query_vectors: FloatArray) -> Any:
+        """What every step needs of the queries [queries, dimensions], computed once."""
+        ...
+
+    def start(self, queries: int) -> Any:
+        """The cache before the first level, with one beam a query."""
+        ...
+
+    def step(self, memory: Any, cache: Any, tokens: npt.NDArray[np.int32] | None, level: int) -> tuple[FloatArray, Any]:
+        """Log-probabilities of the codes of `level`, float32 [queries, beams, size], and the cache grown by it.
+
+        `tokens` [queries, beams]: the code that each beam chose at the level before; None at the first level, which has
+        one beam a query.
+        """
+        ...
+
+    def reorder(self, cache: Any, parents: npt.NDArray[np.int64]) -> Any:
+        """The cache of the beams [queries, beams'] that continue beams `parents` [queries, beams'] of each query."""
+        ...

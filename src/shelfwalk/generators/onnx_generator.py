@@ -1,0 +1,73 @@
+"""The exported decoder as a `Generator`: onnxruntime and numpy, no torch.
+
+In: a folder with `memory.onnx`, `step.onnx` and `generator.json`, as `generators.export` writes it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfwalk.encoders.onnx import onnx_session
+from shelfwalk.generators.generator import FloatArray
+
+
+@dataclass(frozen=True)
+class _Memory:
+    query_vectors: FloatArray
+    keys_values: FloatArray
+
+
+class OnnxGenerator:
+    """Runs an exported decoder level by level."""
+
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        sizes = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
+        self._level_sizes = tuple(int(size) for size in sizes["level_sizes"])
+        # The embedding row of code 0 of each level; row 0 opens every path.
+        self._row_offsets = np.concatenate(([1], 1 + np.cumsum(self._level_sizes)))
+        self._cache_shape = (int(sizes["layers"]), 2 * int(sizes["heads"]), 0, int(sizes["width"] // sizes["heads"]))
+        self._memory = onnx_session(folder / "memory.onnx", threads)
+        self._step = onnx_session(folder / "step.onnx", threads)
+
+    @property
+    def level_sizes(self) -> tuple[int, ...]:
+        """The number of codes of each level."""
+        return self._level_sizes
+
+    def encode(self, query_vectors: FloatArray) -> _Memory:
+        """Keys and values of the queries [queries, dimensions]."""
+        vectors = np.ascontiguousarray(query_vectors, np.float32)
+        return _Memory(vectors, self._memory.run(None, {"query_vectors": vectors})[0])
+
+    def start(self, queries: int) -> FloatArray:
+        """The empty cache."""
+        return np.zeros((queries, 1, *self._cache_shape), np.float32)
+
+    def step(
+        self, memory: _Memory, cache: FloatArray, tokens: npt.NDArray[np.int32] | None, level: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """See `Generator.step`."""
+        if tokens is None:
+            rows = np.zeros((len(memory.query_vectors), 1), np.int64)
+        else:
+            rows = tokens.astype(np.int64) + self._row_offsets[level - 1]
+        scores, cache = self._step.run(
+            None,
+            {
+                "query_vectors": memory.query_vectors,
+                "memory": memory.keys_values,
+                "cache": cache,
+                "rows": rows,
+                "level": np.asarray(level, np.int64),
+            },
+        )
+        return scores, cache
+
+    def reorder(self, cache: FloatArray, parents: npt.NDArray[np.int64]) -> FloatArray:
+        """See `Generator.reorder`."""
+        return cache[np.arange(len(parents))[:, None], parents]

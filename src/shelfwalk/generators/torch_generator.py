@@ -1,0 +1,58 @@
+"""The decoder as a `Generator` in torch: for rollouts and evaluation while it trains, and as the reference in tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from shelfwalk.generators.decoder import IdentifierDecoder
+from shelfwalk.generators.generator import FloatArray
+
+
+@dataclass(frozen=True)
+class _Memory:
+    query_vectors: Tensor
+    keys_values: Tensor
+
+
+class TorchGenerator:
+    """Runs an `IdentifierDecoder` level by level without gradients."""
+
+    def __init__(self, decoder: IdentifierDecoder) -> None:
+        self._decoder = decoder
+
+    @property
+    def level_sizes(self) -> tuple[int, ...]:
+        """The number of codes of each level."""
+        return self._decoder.shape.level_sizes
+
+    @torch.no_grad()
+    def encode(self, query_vectors: FloatArray) -> _Memory:
+        """Keys and values of the queries [queries, dimensions]."""
+        self._decoder.eval()
+        vectors = torch.from_numpy(np.ascontiguousarray(query_vectors, np.float32))
+        return _Memory(vectors, self._decoder.memory(vectors))
+
+    def start(self, queries: int) -> Tensor:
+        """The empty cache."""
+        return self._decoder.empty_cache(queries)
+
+    @torch.no_grad()
+    def step(
+        self, memory: _Memory, cache: Tensor, tokens: npt.NDArray[np.int32] | None, level: int
+    ) -> tuple[FloatArray, Tensor]:
+        """See `Generator.step`."""
+        if tokens is None:
+            rows = torch.zeros(len(memory.query_vectors), 1, dtype=torch.int64)
+        else:
+            rows = torch.from_numpy(tokens.astype(np.int64)) + self._decoder.level_offsets[level - 1]
+        scores, cache = self._decoder.step(memory.query_vectors, memory.keys_values, cache, rows, torch.tensor(level))
+        return scores.numpy(), cache
+
+    def reorder(self, cache: Tensor, parents: npt.NDArray[np.int64]) -> Tensor:
+        """See `Generator.reorder`."""
+        return cache[torch.arange(len(parents))[:, None], torch.from_numpy(parents)]
