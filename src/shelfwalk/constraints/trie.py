@@ -9,7 +9,6 @@ them). Node 0 is the root; `first_leaf + i` is the i-th complete path. There is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +43,7 @@ class Trie:
         if codes.min() < 0:
             raise ValueError("codes must not be negative")
         items, levels = codes.shape
-        order = np.lexsort((np.arange(items), *codes.T[::-1]))
+        order = np.lexsort(codes.T[::-1])
         ordered = codes[order]
         # new[l, i]: the i-th item in path order is the first with its prefix of length l + 1.
         differs = ordered[1:] != ordered[:-1]
@@ -134,8 +133,7 @@ class Trie:
     @classmethod
     def open(cls, folder: Path, levels: int) -> Trie:
         """Memory-map a saved trie."""
-        arrays: Sequence[npt.NDArray[np.int64]] = [
+        children, tokens, posting_offsets, posting_items = (
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS
-        ]
-        children, tokens, posting_offsets, posting_items = arrays
-        return cls(children, tokens.view(np.int32), posting_offsets, posting_items, levels)
+        )
+        return cls(children, tokens, posting_offsets, posting_items, levels)

@@ -46,6 +46,7 @@ FAMILIAR_ENOUGH = 0.7
 _FEWEST_EXAMPLES = 2
 SOURCES = ("attribute", "title", "description", "pattern", "none")
 
+_PRODUCT_TYPE, _TYPE = "product type", "type"
 _WORDS = re.compile(r"[^\W\d_][^\W\d_]*(?:[\s\-/&'+]+[^\W\d_]+)*")
 
 
@@ -74,28 +75,36 @@ class ItemEvidence:
     pattern: AttributePattern
 
     @classmethod
-    def of(cls, items: pa.Table, names: Sequence[str] | None) -> ItemEvidence:
-        """Read the columns; `names` holds the model name of each item, "" where unknown."""
+    def of(cls, items: pa.Table, names: Sequence[str] | None, use_product_types: bool = True) -> ItemEvidence:
+        """Read the columns; `names` holds the model name of each item, "" where unknown.
+
+        `use_product_types=False` reads as if no item had the attributes "product type" and "type".
+        """
         brands = items["brand"].to_pylist()
         titles = items["title"].to_pylist()
         split = [title_tail(*row) for row in zip(titles, names or [""] * len(titles), brands, strict=True)]
-        attributes = [dict(pairs) for pairs in items["attributes"].to_pylist()]
+        hidden = () if use_product_types else (_PRODUCT_TYPE, _TYPE)
+        attributes = [
+            {name: value for name, value in pairs if name not in hidden} for pairs in items["attributes"].to_pylist()
+        ]
         return cls(
             brands=tuple(brands),
             named=tuple(named for named, _ in split),
             tails=tuple(tail for _, tail in split),
             phrases=tuple(type_phrase(tail) for _, tail in split),
             descriptions=tuple(items["description"].to_pylist()),
-            product_types=tuple(_words_of(pairs.get("product type", "")) for pairs in attributes),
-            types=tuple(_words_of(pairs.get("type", "")) for pairs in attributes),
+            product_types=tuple(_words_of(pairs.get(_PRODUCT_TYPE, "")) for pairs in attributes),
+            types=tuple(_words_of(pairs.get(_TYPE, "")) for pairs in attributes),
             pattern=AttributePattern.of([list(pairs) for pairs in attributes]),
         )
 
-    def lexicon(self, use_product_types: bool) -> PhraseLexicon:
-        """All phrases of tails and, if wanted, of product types."""
-        columns = (self.phrases, self.product_types) if use_product_types else (self.phrases,)
+    def lexicon(self) -> PhraseLexicon:
+        """All phrases of tails and of product types."""
         pairs = [
-            (phrase, brand) for column in columns for phrase, brand in zip(column, self.brands, strict=True) if phrase
+            (phrase, brand)
+            for column in (self.phrases, self.product_types)
+            for phrase, brand in zip(column, self.brands, strict=True)
+            if phrase
         ]
         short = {(abbreviation(tail), phrase) for tail, phrase in zip(self.tails, self.phrases, strict=True)}
         return PhraseLexicon.of(pairs, {pair for pair in short if pair[0]})
@@ -115,14 +124,14 @@ def derive_categories(
     if given, the maker's model name per item. `use_product_types=False` leaves out the attributes "product type" and
     "type", so that they can be used to check the result.
     """
-    evidence = ItemEvidence.of(items, names)
-    lexicon = evidence.lexicon(use_product_types)
-    phrases, sources = _from_text(evidence, lexicon, use_product_types)
+    evidence = ItemEvidence.of(items, names, use_product_types)
+    lexicon = evidence.lexicon()
+    phrases, sources = _from_text(evidence, lexicon)
     _from_pattern(evidence.pattern, lexicon, phrases, sources)
     return CategoryDerivation(_paths(phrases), tuple(sources))
 
 
-def _from_text(evidence: ItemEvidence, lexicon: PhraseLexicon, use_product_types: bool) -> tuple[list[str], list[str]]:
+def _from_text(evidence: ItemEvidence, lexicon: PhraseLexicon) -> tuple[list[str], list[str]]:
     """Phrase and source of each item by attributes, title and description; "" and "none" where none speaks."""
     count = len(evidence.phrases)
     meanings = _commonest_phrase(evidence.product_types, evidence.phrases)
@@ -130,10 +139,8 @@ def _from_text(evidence: ItemEvidence, lexicon: PhraseLexicon, use_product_types
     phrases, sources = [""] * count, ["none"] * count
     for item in range(count):
         own = lexicon.spelling(evidence.phrases[item]) if evidence.phrases[item] else ""
-        value = evidence.product_types[item] if use_product_types else ""
-        meaning = lexicon.spelling(meanings.get(value, value)) if value else ""
-        if not meaning and use_product_types:
-            meaning = trusted.get(evidence.types[item], "")
+        value = evidence.product_types[item]
+        meaning = lexicon.spelling(meanings.get(value, value)) if value else trusted.get(evidence.types[item], "")
         if meaning and own in ("", meaning):
             phrases[item], sources[item] = meaning, "attribute"
         elif found := own or lexicon.find(f"{evidence.named[item]} ; {evidence.tails[item]}"):
@@ -172,12 +179,8 @@ def _trusted_types(evidence: ItemEvidence, lexicon: PhraseLexicon) -> dict[str, 
 
 
 def _from_pattern(pattern: AttributePattern, lexicon: PhraseLexicon, phrases: list[str], sources: list[str]) -> None:
-    """Fill phrases that text left open, and narrow bare head nouns, in place; learns from whole phrases only."""
-    counts = Counter(phrase for phrase in phrases if phrase in lexicon.whole)
-    classes = sorted(phrase for phrase, count in counts.items() if count >= _FEWEST_EXAMPLES)
-    if not classes:
-        return
-    guesser = _PatternGuesser.learn(pattern, phrases, classes)
+    """Fill phrases that text left open, and narrow bare head nouns, in place."""
+    guesser = _PatternGuesser.learn(pattern, lexicon, phrases)
     for item, phrase in enumerate(phrases):
         if phrase in lexicon.whole or " " in phrase or not pattern.sizes[item]:
             continue
@@ -186,6 +189,17 @@ def _from_pattern(pattern: AttributePattern, lexicon: PhraseLexicon, phrases: li
             phrases[item] = guesser.narrow(phrase, names)
         elif guess := guesser.guess(names):
             phrases[item], sources[item] = guess, "pattern"
+
+
+def pattern_guesses(
+    pattern: AttributePattern, lexicon: PhraseLexicon, phrases: Sequence[str], items: Sequence[int]
+) -> list[str]:
+    """Guess the phrase of some items, "" where not sure, from their attribute names and the phrases of all items.
+
+    `phrases` holds "" for an item whose phrase is not to be learnt from; only whole phrases of the lexicon are.
+    """
+    guesser = _PatternGuesser.learn(pattern, lexicon, phrases)
+    return [guesser.guess(pattern.of_item(item)) for item in items]
 
 
 @dataclass(frozen=True)
@@ -197,7 +211,9 @@ class _PatternGuesser:
     relatives: list[list[int]]
 
     @classmethod
-    def learn(cls, pattern: AttributePattern, phrases: Sequence[str], classes: list[str]) -> _PatternGuesser:
+    def learn(cls, pattern: AttributePattern, lexicon: PhraseLexicon, phrases: Sequence[str]) -> _PatternGuesser:
+        counts = Counter(phrase for phrase in phrases if phrase in lexicon.whole)
+        classes = sorted(phrase for phrase, count in counts.items() if count >= _FEWEST_EXAMPLES)
         numbers = {phrase: number for number, phrase in enumerate(classes)}
         labels = np.array([numbers.get(phrase, -1) for phrase in phrases], dtype=np.int64)
         by_head: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
@@ -208,6 +224,8 @@ class _PatternGuesser:
 
     def guess(self, names: NDArray[np.int32]) -> str:
         """The likeliest category if sure and familiar enough, else its head noun if all under it are, else ""."""
+        if not self.classes:
+            return ""
         posterior = self.model.posterior(names)
         best = int(posterior.argmax())
         if self.model.known_share(names, best) < FAMILIAR_ENOUGH:
@@ -218,6 +236,8 @@ class _PatternGuesser:
 
     def narrow(self, head: str, names: NDArray[np.int32]) -> str:
         """The likeliest category if it lies under the head noun and is very sure; else the head noun."""
+        if not self.classes:
+            return head
         posterior = self.model.posterior(names)
         best = int(posterior.argmax())
         fits = phrase_key(head_noun(self.classes[best])) == phrase_key(head)

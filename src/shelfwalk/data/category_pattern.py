@@ -65,7 +65,7 @@ class PatternModel:
         label_of_name = np.repeat(labels, pattern.sizes)
         known = label_of_name >= 0
         cells = pattern.names[known].astype(np.int64) * classes + label_of_name[known]
-        counts = np.bincount(cells, minlength=pattern.distinct_names * classes).reshape(-1, classes)
+        counts = np.bincount(cells, minlength=pattern.distinct_names * classes).reshape(pattern.distinct_names, classes)
         prior = np.bincount(labels[labels >= 0], minlength=classes) + SMOOTHING
         smoothed = counts + SMOOTHING
         likelihood = np.log(smoothed / smoothed.sum(axis=0)).astype(np.float32)

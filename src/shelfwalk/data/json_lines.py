@@ -9,6 +9,7 @@ Parquet is the better choice for many millions of rows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -40,9 +41,12 @@ def json_line_columns(path: Path) -> list[str]:
     """Every key of the file, in order of first appearance; lines that do not parse are passed over here."""
     names: dict[str, None] = {}
     for _, line in _lines(path):
-        parsed = _parsed_line(line)
-        if isinstance(parsed, dict):
-            names.update(dict.fromkeys(parsed))
+        try:
+            value = json.loads(line.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict) and not names.keys() >= value.keys():
+            names.update(dict.fromkeys(value))
     return list(names)
 
 
@@ -122,7 +126,7 @@ def _text(value: Any) -> str:
 
 def _levels(value: Any) -> Sequence[str | None]:
     if isinstance(value, str):
-        return value.split(CATEGORY_SEPARATOR) if value.strip() else []
+        return [level.strip() for level in value.split(CATEGORY_SEPARATOR)] if value.strip() else []
     if not isinstance(value, list):
         raise BadValueError("is neither a list of levels nor text")
     return [None if level is None else _text(level) for level in value]

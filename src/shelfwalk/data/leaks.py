@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shelfwalk.data.plurals import singular
@@ -63,11 +63,13 @@ def are_word_variants(first: str, second: str) -> bool:
     return is_one_edit(first, second) or is_one_edit(singular(first), singular(second))
 
 
-def _deletions(word: str) -> Iterator[str]:
-    """The word and what is left of it after dropping any one letter; words one edit apart share one of these."""
-    yield word
-    for place in range(len(word)):
-        yield word[:place] + word[place + 1 :]
+def _deletion_neighbourhood(word: str) -> set[str]:
+    """The word, its singular, and what is left of each after dropping any one letter; empty if it is not all letters.
+
+    Words that may be misspellings of one another share one of these.
+    """
+    forms = {word, singular(word)} if word.isalpha() else set()
+    return forms | {form[:place] + form[place + 1 :] for form in forms for place in range(len(form))}
 
 
 def _joined(words: tuple[str, ...]) -> set[str]:
@@ -91,7 +93,7 @@ class _VariantIndex:
                 self._joined[text].add(number)
         for word in {word for _, _, word in self._places}:
             self._singulars[singular(word)].add(word)
-            for key in {*_deletions(word), *_deletions(singular(word))}:
+            for key in _deletion_neighbourhood(word):
                 self._neighbours[key].add(word)
 
     def find(self, query: str) -> set[int]:
@@ -107,7 +109,7 @@ class _VariantIndex:
 
     def _variants(self, word: str) -> list[str]:
         if word not in self._known_variants:
-            keys = {*_deletions(word), *_deletions(singular(word))}
+            keys = _deletion_neighbourhood(word)
             candidates = self._singulars.get(singular(word), set()).union(*(self._neighbours.get(k, ()) for k in keys))
             self._known_variants[word] = [other for other in candidates if are_word_variants(word, other)]
         return self._known_variants[word]

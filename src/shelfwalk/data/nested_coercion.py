@@ -29,9 +29,8 @@ def as_category(array: pa.Array) -> Coerced:
     kind = array.type
     if is_text(kind) or pa.types.is_dictionary(kind) or pa.types.is_null(kind):
         texts, bad = as_text(array)
-        texts = pc.utf8_trim_whitespace(texts)
         lists = pc.split_pattern(texts, CATEGORY_SEPARATOR)
-        lists = pc.if_else(pc.equal(texts, ""), pa.scalar([], lists.type), lists)
+        lists = pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar([], lists.type), lists)
         return _checked_levels(lists, pc.utf8_trim_whitespace(pc.list_flatten(lists)), bad)
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
         raise WrongColumnTypeError(kind, "lists of text")
@@ -159,8 +158,10 @@ def _pairs(value: Any) -> list[tuple[str, str]]:
 def plain_text(value: Any) -> str:
     """A JSON text, number or truth value as text; anything nested raises `BadValueError`."""
     if isinstance(value, str):
-        if any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise BadValueError("holds half a surrogate pair, which is no text")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise BadValueError("holds half a surrogate pair, which is no text") from None
         return value
     if isinstance(value, (bool, int, float)):
         return json.dumps(value)

@@ -61,11 +61,14 @@ def _kind(path: Path, delimiter: str | None) -> _Kind:
 
 
 def _header(path: Path, delimiter: str) -> list[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
+    # The text is read ahead of the header line, so broken UTF-8 must not raise before the header is looked at.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+        try:
             names = next(csv.reader(text, delimiter=delimiter), [])
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise UserError(f"{path}: the header line cannot be read ({problem}).") from None
+        except csv.Error as problem:
+            raise UserError(f"{path}: the header line cannot be read ({problem}).") from None
+    if any("\udc80" <= letter <= "\udcff" for name in names for letter in name):
+        raise UserError(f"{path}: the header line is not valid UTF-8.")
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise UserError(f"{path} has two columns named '{repeated[0]}'; rename one of them.")

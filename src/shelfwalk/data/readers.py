@@ -10,6 +10,7 @@ that no table has are left out, and named in the result.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -23,6 +24,7 @@ from shelfwalk.data.validation import bad_rows_of, bad_rows_path, conform
 from shelfwalk.errors import UserError
 
 _NEAR = 0.75
+_WORD_END = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,15 @@ class ReadResult:
     """A table that keeps its contract, and everything of the file that is not in it.
 
     `bad_rows` counts the rows set aside into `bad_rows_file` (None if there are none); `ignored_columns` are the
-    columns of the file that no column of the table stands for.
+    columns of the file that no column of the table stands for, `defaulted_columns` those of the table that the file
+    lacks.
     """
 
     table: pa.Table
     bad_rows: int
     bad_rows_file: Path | None
     ignored_columns: tuple[str, ...]
+    defaulted_columns: tuple[str, ...]
 
     def notices(self) -> tuple[str, ...]:
         """One sentence for each thing of the file that is not in the table, fit to print."""
@@ -44,8 +48,8 @@ class ReadResult:
         return aside + tuple(self._about(column) for column in self.ignored_columns)
 
     def _about(self, column: str) -> str:
-        likeliest = _nearest(column, self.table.column_names)
-        hint = f"; if it holds the {likeliest}, add --column {likeliest}={column}" if _near(column, likeliest) else ""
+        likely = [name for name in self.defaulted_columns if _likeness(column, name) >= _NEAR]
+        hint = f"; if it holds the {likely[0]}, add --column {likely[0]}={column}" if likely else ""
         return f"Column '{column}' is not used{hint}."
 
 
@@ -109,7 +113,8 @@ def _read(
     with bad_rows_of(path, folder if skip_bad_rows else None) as bad_rows:
         table = conform(blocks(path, matched), contract, str(path), bad_rows)
     side_file = bad_rows_path(path, folder) if folder and bad_rows.count else None
-    return ReadResult(table, bad_rows.count, side_file, ignored)
+    defaulted = tuple(ours for ours in contract.schema.names if ours not in matched)
+    return ReadResult(table, bad_rows.count, side_file, ignored, defaulted)
 
 
 def match_columns(names: list[str], contract: Contract, columns: Mapping[str, str], source: str) -> dict[str, str]:
@@ -143,9 +148,8 @@ def _nearest(name: str, others: list[str]) -> str:
     return max(others, key=lambda other: _likeness(name, other))
 
 
-def _near(name: str, other: str) -> bool:
-    return _likeness(name, other) >= _NEAR
-
-
 def _likeness(name: str, other: str) -> float:
-    return SequenceMatcher(None, name.lower(), other.lower()).ratio()
+    """Shared letters plus shared words: "product_id" is nearer to "item_id" than "title" is."""
+    words, others = ({*_WORD_END.split(text.lower())} for text in (name, other))
+    shared = len(words & others) / max(len(words), len(others))
+    return SequenceMatcher(None, name.lower(), other.lower()).ratio() + shared

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,10 +16,9 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
-# Batches of 32 were the fastest size for every runtime that was measured.
-BATCH = 32
-CHARACTERS_READ = 2_000
-"""Text beyond this many characters is not read: more than any encoder's token limit covers, and it bounds the time."""
+CHARACTERS_A_TOKEN = 20
+"""How much text is read for each token of the limit: the longest word of a usual vocabulary and its space. What lies
+beyond would be cut off as tokens; not reading it bounds the time."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class EncoderCard:
     """What an exported encoder is: `encoder.json`."""
 
     name: str
-    weights_sha256: str
+    sha256: str
+    """Of all the files that shape its vectors (`weights.encoder_sha256`)."""
     dimensions: int
     token_limit: int
     precision: str
@@ -35,7 +36,7 @@ class EncoderCard:
     @property
     def identity(self) -> str:
         """Names the exact function from text to vector; the key of cached vectors."""
-        return f"{self.weights_sha256[:16]}-{self.precision}-{self.token_limit}"
+        return f"{self.sha256[:16]}-{self.precision}-{self.token_limit}"
 
 
 def write_card(folder: Path, card: EncoderCard) -> None:
@@ -61,30 +62,38 @@ class OnnxTextEncoder:
         card = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
         self.card = EncoderCard(**card)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        # The stored tokenizer pads every text to 128 tokens, which would cost three times the work.
+        # The stored tokenizer may pad every text, to 128 tokens for the default encoder: three times the work.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.card.token_limit)
-        self._session = onnx_session(folder / "model.onnx", threads)
+        self._threads = threads
+        self._session = onnx_session(folder / "model.onnx", threads=1)
 
     def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> npt.NDArray[np.float32]:
-        """Encode texts as unit vectors, float32 [len(texts), dimensions]; `progress` is told of each finished batch."""
-        vectors = np.zeros((len(texts), self.card.dimensions), np.float32)
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch([text[:CHARACTERS_READ] for text in texts])]
-        # Texts of like length share a batch, so that little of it is padding.
-        order = np.argsort([len(ids) for ids in tokens], kind="stable")
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            vectors[rows] = self._run([tokens[row] for row in rows])
-            if progress is not None:
-                progress(len(rows))
+        """Encode texts as unit vectors, float32 [len(texts), dimensions]; `progress` is told of each finished text.
+
+        The vector of a text does not depend on the texts beside it.
+        """
+        vectors = np.empty((len(texts), self.card.dimensions), np.float32)
+        readable = [_readable(text[: CHARACTERS_A_TOKEN * self.card.token_limit]) for text in texts]
+        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(readable)]
+        # Each text runs alone, `threads` at a time: int8 activations share one scale among all that runs together, so
+        # that a batch would make a text's vector depend on its neighbours, and padding would cost more than it saves.
+        pool = ThreadPoolExecutor(self._threads)
+        try:
+            for row, vector in enumerate(pool.map(self._run, tokens)):
+                vectors[row] = vector
+                if progress is not None:
+                    progress(1)
+        finally:
+            pool.shutdown(cancel_futures=True)
         return vectors
 
-    def _run(self, tokens: list[list[int]]) -> npt.NDArray[np.float32]:
-        longest = max(len(ids) for ids in tokens)
-        input_ids = np.zeros((len(tokens), longest), np.int64)
-        attention_mask = np.zeros_like(input_ids)
-        for row, ids in enumerate(tokens):
-            input_ids[row, : len(ids)] = ids
-            attention_mask[row, : len(ids)] = 1
-        result = self._session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})[0]
-        return np.asarray(result, np.float32)
+    def _run(self, tokens: list[int]) -> npt.NDArray[np.float32]:
+        input_ids = np.array([tokens], np.int64)
+        result = self._session.run(None, {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)})[0]
+        return np.asarray(result[0], np.float32)
+
+
+def _readable(text: str) -> str:
+    """The text without lone surrogates, which a terminal makes of broken UTF-8 and the tokenizer refuses."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -71,11 +71,12 @@ class VectorCache:
         try:
             keys = np.load(keys_file, allow_pickle=False)
             vectors = np.load(vectors_file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError):
+        except Exception:  # numpy's reader lets errors of many kinds through when a header is damaged.
             return  # A damaged block of a cache is as good as none: its texts are encoded again.
-        if keys.shape != (len(vectors), 16) or vectors.shape[1:] != (self._dimensions,):
-            return
-        self._remember([row.tobytes() for row in keys], vectors)
+        rows = keys.shape[:1]
+        shapes = (keys.shape, vectors.shape)
+        if shapes == ((*rows, 16), (*rows, self._dimensions)) and vectors.dtype == np.float32:
+            self._remember([row.tobytes() for row in keys], vectors)
 
     def _remember(self, hashes: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> None:
         number = len(self._blocks)

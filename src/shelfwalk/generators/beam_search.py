@@ -27,9 +27,9 @@ NO_PATH = -1
 class Beams:
     """The paths found for each query, best first.
 
-    `codes` int32 [queries, width, levels], `states` int64 [queries, width] (the constraint's state at the end of the
-    path) and `scores` float32 [queries, width], log-probabilities. Where a query has fewer paths than the width, the
-    rest of its row is −1, −1 and −inf.
+    `codes` int32 [queries, beams, levels], `states` int64 [queries, beams] (the constraint's state at the end of the
+    path) and `scores` float32 [queries, beams], log-probabilities; there are as many beams as the width, or as the most
+    paths of any query where that is less. Where a query has fewer paths, the rest of its row is −1, −1 and −inf.
     """
 
     codes: npt.NDArray[np.int32]
@@ -49,6 +49,9 @@ def beam_search(generator: Generator, constraint: Constraint, query_vectors: Flo
     if width < 1:
         raise ValueError(f"the beam width must be at least 1, not {width}")
     queries = len(query_vectors)
+    if queries == 0:
+        levels = len(generator.level_sizes)
+        return Beams(np.empty((0, 0, levels), np.int32), np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
     memory = generator.encode(query_vectors)
     cache = generator.start(queries)
     beams = Beams(
@@ -87,6 +90,10 @@ def _extend(
     scores[query, slot] = candidates[kept]
     parents[query, slot] = owners[kept] % count
     states[query, slot] = constraint.advance(beams.states.ravel()[owners[kept]], sets.tokens[kept])
+    # What the generator holds impossible is no path, even where the constraint has it.
+    impossible = np.isneginf(scores)
+    states[impossible] = NO_PATH
+    tokens[impossible] = 0
     history = np.take_along_axis(beams.codes, parents[:, :, None], axis=1)
     return Beams(np.concatenate((history, tokens[:, :, None]), axis=2), states, scores), parents
 
@@ -96,7 +103,7 @@ def _score_candidates(
 ) -> FloatArray:
     """The score of every allowed extension: gathered, so that no mask over all codes is ever made."""
     size = log_probabilities.shape[-1]
-    steps = log_probabilities.reshape(-1)[owners * size + sets.tokens]
+    steps = log_probabilities.reshape(-1, size)[owners, sets.tokens]
     scores: FloatArray = beams.scores.ravel()[owners] + steps
     return scores
 

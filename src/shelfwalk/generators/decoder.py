@@ -94,8 +94,8 @@ class IdentifierDecoder(nn.Module):
             nn.Linear(dimensions, 2 * width), nn.GELU(), nn.Linear(2 * width, shape.memory_tokens * width)
         )
         self.memory_norm = nn.LayerNorm(width)
-        # Row 0 opens every path; the codes of each level follow.
-        self.embedding = nn.Embedding(1 + sum(shape.level_sizes), width)
+        # Row 0 opens every path; the codes of each level but the last follow: nothing comes after those.
+        self.embedding = nn.Embedding(1 + sum(shape.level_sizes[:-1]), width)
         self.position = nn.Parameter(0.02 * torch.randn(len(shape.level_sizes), width))
         self.layers = nn.ModuleList(_Layer(shape) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(width)
@@ -110,9 +110,9 @@ class IdentifierDecoder(nn.Module):
 
     @property
     def level_offsets(self) -> tuple[int, ...]:
-        """The embedding row of code 0 of each level."""
+        """The embedding row of code 0 of each level but the last."""
         offsets, total = [], 1
-        for size in self.shape.level_sizes:
+        for size in self.shape.level_sizes[:-1]:
             offsets.append(total)
             total += size
         return tuple(offsets)

@@ -1,0 +1,65 @@
+"""The contract of a channel: a request in, scored items with evidence out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Request:
+    """One search: the text as typed, and its vector, made once for every channel that needs it."""
+
+    query: str
+    vector: npt.NDArray[np.float32]
+    """Unit vector [dimensions]."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why a channel returned an item, fit to show to a person."""
+
+    channel: str
+    rank: int
+    """From 1."""
+    score: float
+    reason: str
+    identifier: tuple[int, ...] | None = None
+    """The codes of the item's cluster, from the generative channel."""
+    probability: float | None = None
+    """Of that identifier, given the query."""
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Items of one channel, best first: rows of the catalogue int64 [hits] and scores float32 [hits]."""
+
+    rows: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    evidence: Callable[[int], Evidence]
+    """The evidence of the hit at a position; made when asked for, as a list of hundreds is rarely explained."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class Channel(Protocol):
+    """Returns scored items for a request."""
+
+    @property
+    def name(self) -> str:
+        """The channel's name in results."""
+        ...
+
+    def search(self, request: Request, k: int) -> Hits:
+        """At most `k` items, best first; none if nothing fits."""
+        ...
+
+
+def best_positions(rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
+    """Positions of the `k` best of scored rows, best first; equal scores keep the smaller row first."""
+    return np.lexsort((rows, -scores))[:k]

@@ -1,0 +1,120 @@
+"""The generative channel: beam search over identifiers, their posting lists, in-cluster scores, the best items.
+
+In: a generator, the trie of the catalogue's identifiers, the items' vectors and categories. Out: items, and for each
+the identifier that brought it, its probability, and the words that its cluster stands for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import Field
+
+from shelfwalk.channels.channel import Evidence, Hits, Request, best_positions
+from shelfwalk.constraints.trie import Trie
+from shelfwalk.generators.beam_search import Beams, beam_search
+from shelfwalk.generators.generator import Generator
+from shelfwalk.ranking.in_cluster import Candidates, expand, in_cluster_scores
+from shelfwalk.settings import Settings
+
+_LABEL_ITEMS = 50
+
+
+class GenerativeSettings(Settings):
+    """How a query is answered by generation."""
+
+    beam: int = Field(default=300, ge=1, le=10_000)
+    """Identifiers generated for a query."""
+    most_items: int = Field(default=2_000, ge=1)
+    """Items taken out of their clusters for scoring, at most (to the end of a cluster)."""
+    path_weight: float | None = Field(default=None, ge=0)
+    """Weight of a path's probability against the cosine; settled on held-out pseudo-queries where not given."""
+
+
+class TextEncoder(Protocol):
+    """Texts to unit vectors."""
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Unit vectors [texts, dimensions]."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClusterLabels:
+    """What the items of a cluster say of themselves: their commonest category or brand, in words."""
+
+    items: pa.Table
+
+    def of(self, rows: npt.NDArray[np.int64]) -> str:
+        """The label of a cluster of these catalogue rows."""
+        taken = self.items.select(["category", "brand"]).take(pa.array(rows[:_LABEL_ITEMS]))
+        categories = Counter(path[-1] for path in taken["category"].to_pylist() if path)
+        brands = Counter(brand for brand in taken["brand"].to_pylist() if brand)
+        words = [counted.most_common(1)[0][0] for counted in (categories, brands) if counted]
+        return ", ".join(words) if words else "no category"
+
+
+class GenerativeChannel:
+    """Generates identifiers for a request and ranks the items that carry them."""
+
+    name = "generative"
+
+    def __init__(
+        self,
+        generator: Generator,
+        trie: Trie,
+        vectors: npt.NDArray[np.float32],
+        labels: ClusterLabels,
+        settings: GenerativeSettings,
+        encoder: TextEncoder | None = None,
+    ) -> None:
+        """`vectors` [items, dimensions]; `encoder` gives the generator's query vectors if it was fine-tuned with it."""
+        self._generator = generator
+        self.trie = trie
+        self._vectors = vectors
+        self._labels = labels
+        self.settings = settings
+        self._encoder = encoder
+
+    def generate(self, requests: Sequence[Request], beam: int | None = None) -> Beams:
+        """The most probable identifiers of every request."""
+        if self._encoder is None:
+            vectors = np.stack([request.vector for request in requests])
+        else:
+            vectors = self._encoder.encode([request.query for request in requests])
+        return beam_search(self._generator, self.trie, vectors, beam or self.settings.beam)
+
+    def search(self, request: Request, k: int) -> Hits:
+        """The best items of the generated clusters."""
+        candidates, cosines = self.candidates(request)
+        scores = in_cluster_scores(candidates, self.trie, cosines, self.settings.path_weight or 0.0)
+        places = best_positions(candidates.rows, scores, k)
+
+        def evidence(position: int) -> Evidence:
+            place = places[position]
+            return self._evidence(
+                position + 1,
+                float(scores[place]),
+                int(candidates.leaves[place]),
+                float(np.exp(candidates.log_probabilities[place])),
+            )
+
+        return Hits(candidates.rows[places], scores[places], evidence)
+
+    def candidates(self, request: Request) -> tuple[Candidates, npt.NDArray[np.float32]]:
+        """The items of the generated clusters, and their cosines with the query float32 [candidates]."""
+        candidates = expand(self.generate([request]), 0, self.trie, self.settings.most_items)
+        return candidates, self._vectors[candidates.rows] @ request.vector
+
+    def _evidence(self, rank: int, score: float, leaf: int, probability: float) -> Evidence:
+        codes = tuple(int(code) for code in self.trie.paths(np.array([self.trie.first_leaf + leaf]))[0])
+        members = self.trie.items_of(leaf)
+        held = f"{self._labels.of(members)}; {len(members)} item{'s' if len(members) > 1 else ''}"
+        reason = f"identifier {'-'.join(map(str, codes))} ({held}), probability {probability:.2g}"
+        return Evidence(self.name, rank, score, reason, codes, probability)

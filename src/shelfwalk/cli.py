@@ -1,0 +1,258 @@
+"""The command line: one verb a step of the flow.
+
+In: arguments. Out: text on standard output (JSON with --json), progress on standard error, and the exit status: 0, 2
+for a mistake of the user's (one sentence on standard error), 130 after Ctrl-C. Every verb imports what it needs when it
+runs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shelfwalk.errors import UserError
+
+application = typer.Typer(
+    help="Generative retrieval for e-commerce search, beside BM25 and dense retrieval.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_INTERRUPTED = 130
+"""The exit status of a command stopped by Ctrl-C, by the custom of shells."""
+
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="OURS=THEIRS", help="Read our column OURS from the file's column THEIRS. Repeatable."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+SkipOption = Annotated[
+    bool, typer.Option("--skip-bad-rows", help="Write bad rows to a side file and go on without them.")
+]
+ShelfArgument = Annotated[Path, typer.Argument(metavar="SHELF", help="The folder of a shelf.")]
+
+
+@application.command()
+def build(
+    items: Annotated[
+        Path, typer.Option(help="The catalogue: .csv, .tsv, .jsonl or .parquet, or a folder of a known layout.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where the shelf goes; an existing shelf gets a new generation.")],
+    recipe: Annotated[
+        str, typer.Option(help="A recipe's name (see `shelfwalk recipes`) or a .toml file.")
+    ] = "rqkmeans",
+    column: ColumnOption = None,
+    queries: Annotated[Path | None, typer.Option(help="Queries of the training judgements.")] = None,
+    judgements: Annotated[Path | None, typer.Option(help="Judgements to train on.")] = None,
+    events: Annotated[Path | None, typer.Option(help="A search log to train on, in UBI columns.")] = None,
+    evaluation_queries: Annotated[
+        Path | None,
+        typer.Option(help="Queries kept for evaluation: training on one of them, in any spelling, is refused."),
+    ] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(help="A sentence-transformers folder, in place of the recipe's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Cores that the build has to itself.")] = 2,
+    skip_bad_rows: SkipOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but mistakes.")] = False,
+) -> None:
+    """Build a shelf from a catalogue.
+
+    Reads and checks the items, encodes them, fits their identifiers, trains the generator on pseudo-queries made from
+    the catalogue (and on judgements or a log where given), and publishes the result. Run it again after Ctrl-C and it
+    goes on where it was.
+
+    Example: shelfwalk build --items products.csv --column item_id=sku --out my.shelf
+    """
+    from shelfwalk.recipes.recipe import load_recipe
+    from shelfwalk.tables_from_files import TableFiles
+
+    chosen = load_recipe(recipe)
+    if encoder is not None:
+        chosen = chosen.model_copy(update={"encoder": chosen.encoder.model_copy(update={"model": str(encoder)})})
+    files = TableFiles(_mapping(column), skip_bad_rows, out.parent)
+    tables = files.items_and_training(items, queries, judgements, events, evaluation_queries)
+    from shelfwalk.shelf.building import build_shelf
+    from shelfwalk.terminal import print_built, shown_progress, silent
+
+    for notice in files.notices:
+        print(notice, file=sys.stderr)
+    with silent() if quiet else shown_progress() as progress:
+        build_shelf(tables.items, chosen, out, tables=tables.training, seed=seed, threads=threads, progress=progress)
+    if not quiet:
+        print_built(out)
+
+
+@application.command()
+def search(
+    shelf: ShelfArgument,
+    query: Annotated[str, typer.Argument(help="What to search for.")],
+    k: Annotated[int, typer.Option("-k", "--k", help="How many items, 1 to 1,000.")] = 10,
+    channel: Annotated[str, typer.Option(help="bm25, dense, generative, bm25+dense or fused.")] = "fused",
+    explain: Annotated[bool, typer.Option("--explain", help="Say why each item is there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Search a shelf.
+
+    Example: shelfwalk search my.shelf "usb c hub" -k 5 --explain
+    """
+    from shelfwalk.shelf.shelf import Shelf
+
+    answer = Shelf.open(shelf).search(query, k, channel, explain=explain)
+    if as_json:
+        _print_json(asdict(answer))
+        return
+    from rich.console import Console
+
+    from shelfwalk.terminal import print_answer
+
+    print_answer(answer, Console(highlight=False))
+
+
+@application.command()
+def evaluate(
+    shelf: ShelfArgument,
+    queries: Annotated[Path, typer.Option(help="The queries: query_id, query.")],
+    judgements: Annotated[Path, typer.Option(help="The judgements: query_id, item_id, grade.")],
+    out: Annotated[Path, typer.Option(help="Folder for results.jsonl, TREC runs and report.html.")],
+    column: ColumnOption = None,
+    relevant_grade: Annotated[
+        int | None,
+        typer.Option(min=1, help="The lowest grade that is relevant. [default: 2 if grades go above 1, else 1]"),
+    ] = None,
+    skip_bad_rows: SkipOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure every channel of a shelf against judgements.
+
+    Prints each measure with its 95 % interval, paired comparisons, hit rates, and what each channel alone found; writes
+    results.jsonl (appended), one TREC run a channel and report.html.
+
+    Example: shelfwalk evaluate my.shelf --queries q.parquet --judgements r.parquet --column grade=rating --out results/
+    """
+    from shelfwalk.shelf.shelf import Shelf
+    from shelfwalk.tables_from_files import TableFiles
+
+    files = TableFiles(_mapping(column), skip_bad_rows, out)
+    tables = files.queries_and_judgements(queries, judgements)
+    opened = Shelf.open(shelf)
+    for notice in files.notices:
+        print(notice, file=sys.stderr)
+    from shelfwalk.evaluation.shelf_evaluation import evaluate_shelf
+    from shelfwalk.terminal import print_evaluation, shown_progress
+
+    with shown_progress() as progress:
+        result = evaluate_shelf(
+            opened, tables.queries, tables.judgements, out, relevant_grade=relevant_grade, progress=progress
+        )
+    if as_json:
+        _print_json(result.to_json())
+    else:
+        print_evaluation(result, out)
+
+
+@application.command()
+def inspect(shelf: ShelfArgument, as_json: JsonOption = False) -> None:
+    """Show what is in a shelf: recipe, sizes, codebook use per level, cluster sizes, checksums.
+
+    Every file is compared with its checksum on the way.
+    """
+    from shelfwalk.shelf.shelf import Shelf
+
+    opened = Shelf.open(shelf)
+    if as_json:
+        _print_json(json.loads(opened.manifest.text()))
+        return
+    from rich.console import Console
+
+    from shelfwalk.terminal import print_shelf
+
+    print_shelf(opened, Console(highlight=False))
+
+
+recipes_application = typer.Typer(
+    help="List the recipes, show one, or copy one to change it.", invoke_without_command=True, rich_markup_mode=None
+)
+application.add_typer(recipes_application, name="recipes")
+
+
+@recipes_application.callback()
+def list_recipes(context: typer.Context) -> None:
+    """List the recipes that come with shelfwalk."""
+    if context.invoked_subcommand is None:
+        from shelfwalk.recipes.recipe import recipe_names
+
+        print("\n".join(recipe_names()))
+
+
+@recipes_application.command("show")
+def show_recipe(name: Annotated[str, typer.Argument(help="The name of a recipe.")]) -> None:
+    """Print a recipe."""
+    from shelfwalk.recipes.recipe import recipe_text
+
+    print(recipe_text(name), end="")
+
+
+@recipes_application.command("copy")
+def copy_recipe(
+    name: Annotated[str, typer.Argument(help="The name of a recipe.")],
+    file: Annotated[Path, typer.Argument(help="The .toml file to write; it must not exist.")],
+) -> None:
+    """Copy a recipe to a file of your own, to change it and build with --recipe FILE."""
+    from shelfwalk.files import write_whole
+    from shelfwalk.recipes.recipe import recipe_text
+
+    text = recipe_text(name)
+    if file.suffix != ".toml":
+        raise UserError(f"{file} does not end in .toml: give the copy that ending, builds know recipe files by it.")
+    if file.exists():
+        raise UserError(f"{file} exists already: name a new file.")
+    write_whole(file, text)
+
+
+def _mapping(columns: Sequence[str] | None) -> dict[str, str]:
+    """The `--column OURS=THEIRS` options as a dictionary."""
+    mapping = {}
+    for column in columns or ():
+        ours, equals, theirs = column.partition("=")
+        if not (ours and equals and theirs):
+            raise UserError(f'--column "{column}" is not of the form OURS=THEIRS, as in --column item_id=product_id.')
+        if ours in mapping:
+            raise UserError(f"--column names {ours} twice: give each of our columns once.")
+        mapping[ours] = theirs
+    return mapping
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def run(command: typer.Typer, arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return the exit status; mistakes of the user's become one sentence."""
+    try:
+        status = command(args=arguments, standalone_mode=False)
+    except UserError as error:
+        print(f"shelfwalk: {error}", file=sys.stderr)
+        return 2
+    except typer.TyperException as error:
+        print(f"shelfwalk: {error.format_message()} (see shelfwalk --help)", file=sys.stderr)
+        return error.exit_code
+    if status == _INTERRUPTED:
+        print("shelfwalk: stopped; run the same command again and it goes on where it was.", file=sys.stderr)
+    return status if isinstance(status, int) else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command `shelfwalk`."""
+    return run(application, arguments)

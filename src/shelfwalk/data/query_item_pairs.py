@@ -1,0 +1,94 @@
+"""Training pairs of a query and an item, from whatever a shop has: judgements, a search log, or catalogue text.
+
+In: tables of items, queries, judgements or events. Out: `QueryItemPairs`: distinct query texts, and rows of them beside
+rows of the items table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shelfwalk.errors import UserError
+
+LOGGED_ACTIONS = ("click", "add_to_cart", "purchase")
+"""The actions of a log that make a pair; an impression alone says nothing."""
+
+
+@dataclass(frozen=True)
+class QueryItemPairs:
+    """Pairs of a query and an item.
+
+    `queries`: distinct texts. `query_rows` and `item_rows`, int32 [pairs]: the query and the item of each pair.
+    """
+
+    queries: tuple[str, ...]
+    query_rows: npt.NDArray[np.int32]
+    item_rows: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.query_rows)
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, int]]) -> QueryItemPairs:
+        """Collect (query text, item row) pairs; queries stand in order of first appearance, repeated pairs stay."""
+        row_of: dict[str, int] = {}
+        rows = [(row_of.setdefault(query, len(row_of)), item) for query, item in pairs]
+        table = np.array(rows, np.int32).reshape(-1, 2)
+        return cls(tuple(row_of), table[:, 0].copy(), table[:, 1].copy())
+
+    @classmethod
+    def join(cls, parts: Sequence[QueryItemPairs]) -> QueryItemPairs:
+        """Put pairs of several sources together."""
+        row_of: dict[str, int] = {}
+        query_rows = []
+        for part in parts:
+            rows = np.array([row_of.setdefault(query, len(row_of)) for query in part.queries], np.int32)
+            query_rows.append(rows[part.query_rows])
+        items = [part.item_rows for part in parts]
+        return cls(tuple(row_of), np.concatenate(query_rows), np.concatenate(items)) if parts else cls.of(())
+
+
+def pairs_from_judgements(
+    items: pa.Table, queries: pa.Table, judgements: pa.Table, lowest_grade: int = 2
+) -> QueryItemPairs:
+    """Every judged pair with a grade of at least `lowest_grade`; raises UserError if there is none."""
+    text_of = dict(zip(queries["query_id"].to_pylist(), queries["query"].to_pylist(), strict=True))
+    row_of = _item_rows(items)
+    columns = (judgements[name].to_pylist() for name in ("query_id", "item_id", "grade"))
+    found = [
+        (text_of[query], row_of[item])
+        for query, item, grade in zip(*columns, strict=True)
+        if grade >= lowest_grade and query in text_of and item in row_of
+    ]
+    if not found:
+        raise UserError(
+            f"No judgement of grade {lowest_grade} or more names a query and an item that are there: "
+            "check that the ids of the judgements are those of the queries and items files."
+        )
+    return QueryItemPairs.of(found)
+
+
+def pairs_from_events(items: pa.Table, events: pa.Table) -> QueryItemPairs:
+    """Every click, cart and purchase with its query; raises UserError if the log has none for these items."""
+    row_of = _item_rows(items)
+    columns = (events[name].to_pylist() for name in ("user_query", "object_id", "action_name"))
+    found = [
+        (query, row_of[item])
+        for query, item, action in zip(*columns, strict=True)
+        if action in LOGGED_ACTIONS and query and item in row_of
+    ]
+    if not found:
+        raise UserError(
+            f"The log has no {', '.join(LOGGED_ACTIONS[:-1])} or {LOGGED_ACTIONS[-1]} on an item of the catalogue: "
+            "check that object_id holds the item ids of the items file."
+        )
+    return QueryItemPairs.of(found)
+
+
+def _item_rows(items: pa.Table) -> dict[str, int]:
+    return {item: row for row, item in enumerate(items["item_id"].to_pylist())}

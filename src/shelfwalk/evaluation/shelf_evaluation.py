@@ -1,0 +1,233 @@
+"""Evaluates a shelf: asks it every query, measures every channel, and leaves the results as files.
+
+In: a shelf, queries, judgements. Out: an `Evaluation`, and in a folder: `results.jsonl` (a line appended), one TREC
+run a channel, `report.html`. Queries that the shelf was trained on from a log or judgements are refused; pseudo-queries
+that happen to be an evaluation query are counted, and the figures are made once more without those queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shelfwalk.channels.channel import Hits, Request
+from shelfwalk.data.hashing import content_hash
+from shelfwalk.data.leaks import Coincidence, check_no_leak, coinciding, leaking_queries
+from shelfwalk.errors import UserError
+from shelfwalk.evaluation.beams import BEAM_WIDTHS, BeamHits
+from shelfwalk.evaluation.evaluate import Evaluation, evaluate
+from shelfwalk.evaluation.judgements import grade_queries
+from shelfwalk.evaluation.rankings import Rankings, write_trec_run
+from shelfwalk.evaluation.report import ReportInput, SampleAnswer, write_report
+from shelfwalk.evaluation.results import append_result, result_record
+from shelfwalk.shelf import layout
+from shelfwalk.shelf.shelf import CHANNELS, Shelf
+
+DEPTH = 1_000
+"""Items ranked a query and channel: deeper than any cut-off, so that judged-only measures see judged items."""
+_SAMPLES = 3
+_SAMPLE_ITEMS = 5
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one `Shelf.search` of the fused channel, one query after the other, one thread."""
+
+    beam: int
+    median: float
+    p99: float
+    queries: int
+
+
+@dataclass(frozen=True)
+class ShelfEvaluation:
+    """The figures of a shelf, the pseudo-queries that coincide with evaluation queries, and the figures without."""
+
+    evaluation: Evaluation
+    coincidence: Coincidence
+    without_coinciding: Evaluation | None
+    latency: Latency
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values for `json.dumps`."""
+        without = self.without_coinciding
+        return {
+            **self.evaluation.to_json(),
+            "coinciding_queries": self.coincidence.evaluation_queries,
+            "coinciding_pseudo_queries": self.coincidence.pseudo_queries,
+            "without_coinciding": without.to_json() if without is not None else None,
+            "latency": asdict(self.latency),
+        }
+
+
+def evaluate_shelf(
+    shelf: Shelf,
+    queries: pa.Table,
+    judgements: pa.Table,
+    out: Path,
+    *,
+    relevant_grade: int | None = None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> ShelfEvaluation:
+    """Measure every channel of `shelf` on `queries` (query_id, query) and write the results into `out`.
+
+    Raises UserError if the shelf was trained on one of the queries, if judgements fit neither queries nor catalogue, or
+    if nothing is relevant.
+    """
+    texts = queries["query"].to_pylist()
+    training = pq.read_table(shelf.folder / layout.TRAINING_QUERIES)
+    logged = training.filter(pa.compute.equal(training["source"], "logged"))["query"].to_pylist()
+    check_no_leak(logged, texts)
+    _refuse_foreign_judgements(shelf, judgements)
+    rankings = _rank(shelf, queries, progress)
+    beams = _beam_hits(shelf, queries)
+    evaluation = evaluate(rankings, judgements, queries, beams, relevant_grade=relevant_grade)
+    pseudo = training.filter(pa.compute.equal(training["source"], "pseudo"))["query"].to_pylist()
+    coincidence = coinciding(pseudo, texts)
+    without = _without(pseudo, queries, judgements, rankings, beams, evaluation.relevant_grade)
+    result = ShelfEvaluation(evaluation, coincidence, without, measure_latency(shelf, texts))
+    _write(result, shelf, queries, judgements, rankings, out)
+    return result
+
+
+def _refuse_foreign_judgements(shelf: Shelf, judgements: pa.Table) -> None:
+    known = pa.compute.is_in(judgements["item_id"], value_set=shelf.items["item_id"].combine_chunks())
+    if not pa.compute.any(known).as_py():
+        raise UserError(
+            "No judgement names an item of this shelf: check that item_id of the judgements and of the catalogue match."
+        )
+
+
+def _rank(shelf: Shelf, queries: pa.Table, progress: Callable[[str, int, int], None]) -> list[Rankings]:
+    item_ids = np.asarray(shelf.items["item_id"].to_pylist(), dtype=object)
+    found: dict[str, list[Hits]] = {name: [] for name in CHANNELS}
+    texts = queries["query"].to_pylist()
+    for number, text in enumerate(texts):
+        hits = shelf.hits(text, DEPTH, CHANNELS)
+        for name, of_channel in found.items():
+            of_channel.append(hits[name])
+        progress("Asking queries", number + 1, len(texts))
+    query_ids = tuple(queries["query_id"].to_pylist())
+    return [
+        Rankings(
+            name,
+            query_ids,
+            [item_ids[hits.rows].tolist() for hits in of_channel],
+            [hits.scores.tolist() for hits in of_channel],
+        )
+        for name, of_channel in found.items()
+    ]
+
+
+def _beam_hits(shelf: Shelf, queries: pa.Table) -> BeamHits:
+    channel = shelf.generative
+    texts = queries["query"].to_pylist()
+    vectors = shelf.encoder.encode(texts)
+    requests = [Request(text, vector) for text, vector in zip(texts, vectors, strict=True)]
+    beams = channel.generate(requests, max(*BEAM_WIDTHS, channel.settings.beam))
+    clusters = np.where(beams.states >= 0, beams.states - channel.trie.first_leaf, -1)
+    leaf_of_item = channel.trie.leaf_of_item().tolist()
+    cluster_of_item = dict(zip(shelf.items["item_id"].to_pylist(), leaf_of_item, strict=True))
+    return BeamHits(tuple(queries["query_id"].to_pylist()), clusters, cluster_of_item, channel.trie.cluster_sizes())
+
+
+def _without(
+    pseudo: Sequence[str],
+    queries: pa.Table,
+    judgements: pa.Table,
+    rankings: Sequence[Rankings],
+    beams: BeamHits,
+    relevant_grade: int,
+) -> Evaluation | None:
+    """The figures of the queries that no pseudo-query coincides with; None if these are all, or have nothing right."""
+    coincide = {row for _, row in leaking_queries(pseudo, queries["query"].to_pylist())}
+    kept = [row for row in range(queries.num_rows) if row not in coincide]
+    ids = set(queries["query_id"].take(pa.array(kept, pa.int64())).to_pylist())
+    chosen = pa.compute.is_in(judgements["query_id"], value_set=pa.array(sorted(ids), pa.string()))
+    judged = judgements.filter(chosen)
+    relevant = grade_queries(judgements, relevant_grade)
+    if not coincide or not any(len(relevant.relevant(name)) for name in ids & set(relevant.grades)):
+        return None
+    parts = [
+        Rankings(
+            ranking.channel,
+            tuple(ranking.query_ids[row] for row in kept),
+            [ranking.item_ids[row] for row in kept],
+            [ranking.scores[row] for row in kept],
+        )
+        for ranking in rankings
+    ]
+    part_beams = BeamHits(
+        tuple(beams.query_ids[row] for row in kept), beams.clusters[kept], beams.cluster_of_item, beams.cluster_sizes
+    )
+    return evaluate(parts, judged, queries.take(pa.array(kept)), part_beams, relevant_grade=relevant_grade)
+
+
+def measure_latency(shelf: Shelf, queries: Sequence[str], beam: int | None = None, least: int = 200) -> Latency:
+    """Time `Shelf.search` on the queries in turn, at least `least` times after a warm-up of ten."""
+    asked = [query for query in queries if query.strip()]
+    repeated = asked * -(-least // len(asked))
+    for query in asked[:10]:
+        shelf.search(query)
+    times = [shelf.search(query).milliseconds for query in repeated]
+    width = shelf.generative.settings.beam
+    return Latency(width, float(np.median(times)), float(np.percentile(times, 99)), len(times))
+
+
+def _write(
+    result: ShelfEvaluation,
+    shelf: Shelf,
+    queries: pa.Table,
+    judgements: pa.Table,
+    rankings: Sequence[Rankings],
+    out: Path,
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for ranking in rankings:
+        write_trec_run(ranking, out / f"{ranking.channel}.run")
+    facts = shelf.recorded
+    record = result_record(
+        result.evaluation,
+        data_hash=content_hash(shelf.items, queries, judgements),
+        recipe=shelf.recipe["name"],
+        recipe_hash=facts["recipe_hash"],
+        seed=facts["seed"],
+    )
+    append_result(out / "results.jsonl", record)
+    write_report(out / "report.html", _report(result, shelf))
+
+
+def _report(result: ShelfEvaluation, shelf: Shelf) -> ReportInput:
+    trie = shelf.generative.trie
+    codes = trie.paths()[trie.leaf_of_item()]
+    sizes = shelf.recorded["level_sizes"]
+    use: list[npt.NDArray[np.int64]] = [
+        np.bincount(codes[:, level], minlength=size).astype(np.int64) for level, size in enumerate(sizes)
+    ]
+    samples = [_sample(shelf, text) for text in result.evaluation.texts[:_SAMPLES]]
+    return ReportInput(
+        result.evaluation,
+        f"{shelf.recipe['name']} on {len(shelf.items):,} items",
+        shelf.facts(),
+        use,
+        trie.cluster_sizes(),
+        samples,
+    )
+
+
+def _sample(shelf: Shelf, query: str) -> SampleAnswer:
+    answer = shelf.search(query, _SAMPLE_ITEMS, explain=True)
+    return SampleAnswer(
+        query,
+        [
+            (item.rank, item.title, "; ".join(f"{part.channel}: {part.reason}" for part in item.evidence))
+            for item in answer.results
+        ],
+    )

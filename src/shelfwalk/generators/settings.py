@@ -1,0 +1,37 @@
+"""The settings of the default backbone and of its training; a recipe's `[generator]` and `[training]`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from shelfwalk.settings import Settings
+
+
+class DecoderSettings(Settings):
+    """The size of the decoder."""
+
+    width: int = Field(default=256, ge=8)
+    layers: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1)
+    memory_tokens: int = Field(default=4, ge=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+
+class TrainingSettings(Settings):
+    """How long and how fast the decoder learns."""
+
+    steps: int = Field(default=2_000, ge=1)
+    batch: int = Field(default=1_024, ge=1)
+    learning_rate: float = Field(default=1.5e-3, gt=0)
+    warm_up_steps: int = Field(default=100, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    item_share: float = Field(default=0.125, ge=0, lt=1)
+    """Share of a batch that is items asking for themselves."""
+    held_out: float = Field(default=0.02, gt=0, lt=1)
+    """Share of the queries that is never trained on: for early stopping and for settling weights."""
+    validate_every: int = Field(default=200, ge=1)
+    patience: int = Field(default=4, ge=1)
+    """Validations without a lower held-out loss before training stops."""
+    train_encoder: bool = False
+    """Fine-tune the text encoder along with the decoder; otherwise it is frozen and query vectors are made once."""
+    encoder_learning_rate: float = Field(default=2e-5, gt=0)

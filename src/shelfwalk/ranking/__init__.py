@@ -1,0 +1,1 @@
+"""Ordering: which items of the generated clusters come first."""

@@ -1,0 +1,1 @@
+"""Recipes: one small file a system, validated before anything is loaded."""

@@ -1,0 +1,143 @@
+"""The declarative description of one system: recipe = item tokeniser + constraint + generator + training + scorer.
+
+In: the name of a recipe that comes with shelfwalk, or a TOML file. Out: a `Recipe`, or one sentence that names every
+mistake in the file. A recipe's hash names it in results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from shelfwalk.channels.bm25 import Bm25Settings
+from shelfwalk.channels.generative import GenerativeSettings
+from shelfwalk.data.pseudo_queries import PseudoQuerySettings
+from shelfwalk.encoders.weights import DEFAULT_ENCODER
+from shelfwalk.errors import UserError
+from shelfwalk.generators.settings import DecoderSettings, TrainingSettings
+from shelfwalk.settings import Settings
+
+_SUFFIX = ".toml"
+
+
+class TextSettings(Settings):
+    """What of an item is read, beside title, description, brand and category."""
+
+    encoder_attribute_values: int = Field(default=0, ge=0)
+    """Attribute values that the encoder reads: a vector of many small facts is near to no query."""
+    bm25_attribute_values: int = Field(default=12, ge=0)
+
+
+class EncoderSettings(Settings):
+    """The pretrained text encoder."""
+
+    model: str = DEFAULT_ENCODER
+    """The name of a model, or a folder in the sentence-transformers layout."""
+
+
+LevelSizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+
+
+class ResidualKMeansSettings(Settings):
+    """Residual k-means: an identifier may stand for several items, a cluster."""
+
+    kind: Literal["residual_kmeans"]
+    level_sizes: LevelSizes = (256, 256, 256)
+    iterations: int = Field(default=20, ge=1)
+
+
+class RqVaeSettings(Settings):
+    """TIGER's RQ-VAE with a uniqueness token: an identifier stands for one item."""
+
+    kind: Literal["rqvae"]
+    level_sizes: LevelSizes = (256, 256, 256)
+    latent_width: int = Field(default=32, ge=1)
+    hidden_widths: tuple[Annotated[int, Field(ge=1)], ...] = (512, 256, 128)
+    commitment: float = Field(default=0.25, ge=0)
+    epochs: int = Field(default=40, ge=1)
+    batch: int = Field(default=1_024, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    unique: bool = True
+    """Add a last level that numbers the items of a shared identifier."""
+
+
+class ChannelWeights(Settings):
+    """The weight of each channel's reciprocal rank."""
+
+    bm25: float = Field(default=1.0, ge=0)
+    dense: float = Field(default=1.0, ge=0)
+    generative: float = Field(default=1.0, ge=0)
+
+
+class FusionSettings(Settings):
+    """Weights of the reciprocal ranks; settled on held-out pseudo-queries where not given."""
+
+    weights: ChannelWeights | None = None
+
+
+class Recipe(Settings):
+    """One system."""
+
+    name: str = Field(min_length=1)
+    text: TextSettings = TextSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    tokenizer: Annotated[ResidualKMeansSettings | RqVaeSettings, Field(discriminator="kind")]
+    pseudo_queries: PseudoQuerySettings = PseudoQuerySettings()
+    generator: DecoderSettings = DecoderSettings()
+    training: TrainingSettings = TrainingSettings()
+    generative: GenerativeSettings = GenerativeSettings()
+    bm25: Bm25Settings = Bm25Settings()
+    fusion: FusionSettings = FusionSettings()
+
+    @property
+    def hash(self) -> str:
+        """Sixteen hexadecimal digits that name the recipe's values."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that come with shelfwalk."""
+    names = (entry.name for entry in files("shelfwalk.recipes").iterdir())
+    return tuple(sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)))
+
+
+def recipe_text(name: str) -> str:
+    """The TOML text of a recipe that comes with shelfwalk; raises UserError if there is none of that name."""
+    file: Traversable = files("shelfwalk.recipes") / f"{name}{_SUFFIX}"
+    if name not in recipe_names():
+        raise UserError(f'There is no recipe "{name}": take one of {", ".join(recipe_names())}, or a {_SUFFIX} file.')
+    return file.read_text(encoding="utf-8")
+
+
+def load_recipe(name_or_file: str) -> Recipe:
+    """Load a recipe by its name or from a TOML file; raises UserError that names every mistake in it."""
+    if not name_or_file.endswith(_SUFFIX):
+        return parse_recipe(recipe_text(name_or_file), name_or_file)
+    try:
+        text = Path(name_or_file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The recipe {name_or_file} cannot be read ({type(error).__name__}): check the path.") from None
+    return parse_recipe(text, name_or_file)
+
+
+def parse_recipe(text: str, source: str) -> Recipe:
+    """Parse the TOML text of a recipe; `source` names it in the message of a UserError."""
+    try:
+        values: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"The recipe {source} is no valid TOML: {error}.") from None
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"The recipe {source} is not valid: {'; '.join(map(_mistake, error.errors()))}.") from None
+
+
+def _mistake(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"]) or "recipe"
+    return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}"

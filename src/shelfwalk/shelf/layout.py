@@ -1,0 +1,13 @@
+"""The names of what a generation of a shelf holds; the build writes them, `Shelf` opens them."""
+
+from __future__ import annotations
+
+ITEMS = "items.arrow"
+VECTORS = "vectors.npy"
+TEXT_ENCODER = "encoder"
+BM25 = "bm25"
+TOKENIZER = "tokenizer"
+TRIE = "trie"
+GENERATOR = "generator"
+GENERATOR_ENCODER = "generator_encoder"
+TRAINING_QUERIES = "training_queries.parquet"

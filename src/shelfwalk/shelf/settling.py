@@ -1,0 +1,94 @@
+"""Settles the weights that no training sets: of a path's probability in a cluster's score, and of channels in fusion.
+
+In: a shelf's channels and held-out pseudo-queries. Out: the weights with the highest mean recall at 100. Nobody's
+queries or judgements are read, and the fusion without the generative channel is settled the same way and as hard.
+
+Only held-out queries that were made from several items count: they are phrases, as queries of a shop are, and not
+pieces of one item's title, which a lexical channel finds by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfwalk.channels.channel import Channel, Request, best_positions
+from shelfwalk.channels.fusion import fuse
+from shelfwalk.channels.generative import GenerativeChannel
+from shelfwalk.data.query_item_pairs import QueryItemPairs
+from shelfwalk.ranking.in_cluster import in_cluster_scores
+
+CUTOFF = 100
+DEPTH = 300
+MOST_QUERIES = 300
+FEWEST_ITEMS = 3
+PATH_WEIGHTS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
+CHANNEL_WEIGHTS = (0.25, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class HeldOutQuery:
+    """A request and the catalogue rows that are right for it."""
+
+    request: Request
+    relevant: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The choice with the highest mean recall at 100 on the held-out pseudo-queries, and the recall of every choice."""
+
+    chosen: tuple[float, ...]
+    recalls: dict[str, float]
+
+
+def held_out_phrases(pairs: QueryItemPairs, vectors: npt.NDArray[np.float32]) -> list[HeldOutQuery]:
+    """At most `MOST_QUERIES` of the held-out queries that several items gave; `vectors` float32 [queries, dimensions].
+
+    A catalogue too small to have such queries settles on all that there are.
+    """
+    relevant: list[set[int]] = [set() for _ in pairs.queries]
+    for query, item in zip(pairs.query_rows.tolist(), pairs.item_rows.tolist(), strict=True):
+        relevant[query].add(item)
+    shared = [row for row, items in enumerate(relevant) if len(items) >= FEWEST_ITEMS]
+    chosen = (shared or list(range(len(pairs.queries))))[:MOST_QUERIES]
+    return [HeldOutQuery(Request(pairs.queries[row], vectors[row]), frozenset(relevant[row])) for row in chosen]
+
+
+def settle_path_weight(channel: GenerativeChannel, queries: Sequence[HeldOutQuery]) -> Settled:
+    """The path weight with the highest recall; of equal ones the smallest."""
+    recalls: dict[tuple[float, ...], list[float]] = {(weight,): [] for weight in PATH_WEIGHTS}
+    for query in queries:
+        candidates, cosines = channel.candidates(query.request)
+        for (weight,), found in recalls.items():
+            scores = in_cluster_scores(candidates, channel.trie, cosines, weight)
+            rows = candidates.rows[best_positions(candidates.rows, scores, CUTOFF)]
+            found.append(_recall(rows, query.relevant))
+    return _highest(recalls)
+
+
+def settle_fusion(channels: Mapping[str, Channel], queries: Sequence[HeldOutQuery]) -> Settled:
+    """The weights of the channels, in their order, with the highest recall; of equal ones those nearest to equality."""
+    choices = [weights for weights in product(CHANNEL_WEIGHTS, repeat=len(channels)) if max(weights) == 1.0]
+    choices.sort(key=lambda weights: -sum(weights))
+    recalls: dict[tuple[float, ...], list[float]] = {weights: [] for weights in choices}
+    for query in queries:
+        hits = {name: channel.search(query.request, DEPTH) for name, channel in channels.items()}
+        for weights, found in recalls.items():
+            fused = fuse(hits, dict(zip(channels, weights, strict=True)), CUTOFF)
+            found.append(_recall(fused.rows, query.relevant))
+    return _highest(recalls)
+
+
+def _highest(recalls: Mapping[tuple[float, ...], Sequence[float]]) -> Settled:
+    means = {choice: float(np.mean(found)) if found else 0.0 for choice, found in recalls.items()}
+    chosen = max(means, key=lambda choice: means[choice])
+    return Settled(chosen, {"/".join(map(str, choice)): mean for choice, mean in means.items()})
+
+
+def _recall(rows: npt.NDArray[np.int64], relevant: frozenset[int]) -> float:
+    return len(relevant.intersection(rows.tolist())) / min(len(relevant), CUTOFF)

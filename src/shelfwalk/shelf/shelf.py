@@ -1,0 +1,225 @@
+"""A shelf opened for searching: catalogue, identifiers, models and indexes of one generation, memory-mapped.
+
+In: the folder of a shelf. Out: ranked items with evidence. Needs neither torch nor transformers; what a channel needs
+is opened when the channel is first used.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shelfwalk.channels.channel import Channel, Evidence, Hits, Request
+from shelfwalk.channels.fusion import evidence_of_row, fuse
+from shelfwalk.errors import UserError
+from shelfwalk.shelf import layout
+from shelfwalk.shelf.generations import open_generation
+from shelfwalk.shelf.manifest import Manifest
+
+if TYPE_CHECKING:
+    from shelfwalk.channels.bm25 import Bm25Channel
+    from shelfwalk.channels.dense import DenseChannel
+    from shelfwalk.channels.generative import GenerativeChannel
+    from shelfwalk.encoders.onnx import OnnxTextEncoder
+    from shelfwalk.recipes.recipe import Recipe
+
+BASE_CHANNELS = ("bm25", "dense", "generative")
+BASELINE = "bm25+dense"
+FUSED = "fused"
+CHANNELS = (*BASE_CHANNELS, BASELINE, FUSED)
+DEPTH = 300
+"""Items that each channel hands to fusion, at least."""
+MOST_RESULTS = 1_000
+
+
+@dataclass(frozen=True)
+class Result:
+    """One item of an answer."""
+
+    rank: int
+    item_id: str
+    title: str
+    score: float
+    evidence: tuple[Evidence, ...]
+    """What each channel that found the item says; empty where no explanation was asked for."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one query."""
+
+    query: str
+    channel: str
+    results: tuple[Result, ...]
+    milliseconds: float
+
+
+class Shelf:
+    """One opened generation of a shelf."""
+
+    def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.recipe: dict[str, Any] = dict(manifest.recipe)
+        self.recorded: dict[str, Any] = dict(manifest.facts)
+        self._threads = threads
+
+    @classmethod
+    def open(cls, path: str | Path, *, verify: bool = True, threads: int = 1) -> Shelf:
+        """Open the current generation of the shelf at `path`.
+
+        `verify`: compare every file with its checksum. `threads`: for each model; more than one helps only a process
+        that has the machine to itself. Raises UserError if there is no shelf, or it is damaged or too new.
+        """
+        folder, manifest = open_generation(Path(path), verify=verify)
+        return cls(folder, manifest, threads)
+
+    @staticmethod
+    def build(
+        items: str | Path | pa.Table,
+        out: str | Path,
+        recipe: str | Recipe = "rqkmeans",
+        **settings: Any,
+    ) -> Shelf:
+        """Build a shelf at `out` and open it; see `shelfwalk.shelf.building.build_shelf` for the settings."""
+        from shelfwalk.data.readers import read_items
+        from shelfwalk.recipes.recipe import load_recipe
+        from shelfwalk.shelf.building import build_shelf
+
+        table = items if isinstance(items, pa.Table) else read_items(Path(items)).table
+        build_shelf(table, load_recipe(recipe) if isinstance(recipe, str) else recipe, Path(out), **settings)
+        return Shelf.open(out)
+
+    def search(self, query: str, k: int = 10, channel: str = FUSED, *, explain: bool = False) -> Answer:
+        """The `k` best items of a channel for a query, with evidence if `explain`.
+
+        Raises UserError for an empty query, an unknown channel, or `k` outside 1 to 1,000.
+        """
+        if not query.strip():
+            raise UserError("The query is empty: give at least one word.")
+        if not 1 <= k <= MOST_RESULTS:
+            raise UserError(f"k is {k}: ask for 1 to {MOST_RESULTS} items.")
+        started = time.perf_counter()
+        hits = self.hits(query, k, (channel,))
+        chosen = hits[channel]
+        rows = chosen.rows[:k]
+        shown = self.items.select(["item_id", "title"]).take(pa.array(rows, pa.int64())).to_pylist()
+        sources = [name for name in BASE_CHANNELS if name in hits]
+        results = tuple(
+            Result(
+                position + 1,
+                item["item_id"],
+                item["title"],
+                float(chosen.scores[position]),
+                evidence_of_row(hits, sources, int(rows[position])) if explain else (),
+            )
+            for position, item in enumerate(shown)
+        )
+        return Answer(query, channel, results, 1e3 * (time.perf_counter() - started))
+
+    def hits(self, query: str, k: int, channels: Sequence[str] = CHANNELS) -> dict[str, Hits]:
+        """The `k` best catalogue rows of each named channel, and of the channels that a fused one is made of."""
+        unknown = [name for name in channels if name not in CHANNELS]
+        if unknown:
+            raise UserError(f'There is no channel "{unknown[0]}": take one of {", ".join(CHANNELS)}.')
+        fusions = {name: self.fusion_weights(name) for name in channels if name in (BASELINE, FUSED)}
+        needed = {*channels, *(part for weights in fusions.values() for part in weights)}
+        depth = max(k, DEPTH) if fusions else k
+        request = Request(query, self._query_vector(query) if needed - {"bm25"} else np.empty(0, np.float32))
+        hits = {name: self.channel(name).search(request, depth) for name in BASE_CHANNELS if name in needed}
+        return {**hits, **{name: fuse(hits, weights, k) for name, weights in fusions.items()}}
+
+    def fusion_weights(self, name: str) -> dict[str, float]:
+        """The weights of the channels in a fused channel."""
+        return {part: float(weight) for part, weight in self.recorded["fusion"][name]["weights"].items()}
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What a reader wants to know of a shelf at a glance, as (name, value)."""
+        facts = self.recorded
+        diagnosis = facts["tokenizer"]
+        return [
+            ("recipe", f"{self.recipe['name']} ({facts['recipe_hash']})"),
+            ("items", f"{facts['items']:,}"),
+            ("data", facts["data_hash"]),
+            ("seed", str(facts["seed"])),
+            ("encoder", f"{facts['encoder']['name']}, {facts['encoder']['precision']}"),
+            ("identifiers", " × ".join(str(size) for size in facts["level_sizes"])),
+            ("distinct identifiers", f"{diagnosis['distinct_share']:.1%} of items"),
+            ("largest, mean cluster", f"{diagnosis['largest_cluster']:,}, {diagnosis['mean_cluster']:.1f} items"),
+            ("training pairs", f"{facts['pairs']:,} of {facts['queries']:,} queries"),
+            ("path weight", f"{facts['path_weight']['weight']:g}"),
+            ("fused weights", ", ".join(f"{name} {part:g}" for name, part in self.fusion_weights(FUSED).items())),
+        ]
+
+    def channel(self, name: str) -> Channel:
+        """A channel that answers by itself."""
+        channels: dict[str, Callable[[], Channel]] = {
+            "bm25": lambda: self.bm25,
+            "dense": lambda: self.dense,
+            "generative": lambda: self.generative,
+        }
+        return channels[name]()
+
+    @cached_property
+    def items(self) -> pa.Table:
+        """The catalogue, memory-mapped."""
+        return pa.ipc.open_file(pa.memory_map(str(self.folder / layout.ITEMS))).read_all()
+
+    @cached_property
+    def vectors(self) -> npt.NDArray[np.float32]:
+        """The items' unit vectors [items, dimensions], memory-mapped."""
+        vectors: npt.NDArray[np.float32] = np.load(self.folder / layout.VECTORS, mmap_mode="r", allow_pickle=False)
+        return vectors
+
+    @cached_property
+    def encoder(self) -> OnnxTextEncoder:
+        """The text encoder of queries and items."""
+        from shelfwalk.encoders.onnx import OnnxTextEncoder
+
+        return OnnxTextEncoder(self.folder / layout.TEXT_ENCODER, self._threads)
+
+    @cached_property
+    def bm25(self) -> Bm25Channel:
+        """The lexical channel."""
+        from shelfwalk.channels.bm25 import Bm25Channel
+
+        return Bm25Channel.open(self.folder / layout.BM25)
+
+    @cached_property
+    def dense(self) -> DenseChannel:
+        """The dense channel."""
+        from shelfwalk.channels.dense import DenseChannel
+
+        return DenseChannel(self.vectors, self._threads)
+
+    @cached_property
+    def generative(self) -> GenerativeChannel:
+        """The generative channel."""
+        from shelfwalk.channels.generative import ClusterLabels, GenerativeChannel, GenerativeSettings
+        from shelfwalk.constraints.trie import Trie
+        from shelfwalk.encoders.onnx import OnnxTextEncoder
+        from shelfwalk.generators.onnx_generator import OnnxGenerator
+
+        generator = OnnxGenerator(self.folder / layout.GENERATOR, self._threads)
+        own = self.folder / layout.GENERATOR_ENCODER
+        settings = GenerativeSettings.model_validate(self.recipe["generative"])
+        return GenerativeChannel(
+            generator,
+            Trie.open(self.folder / layout.TRIE, len(generator.level_sizes)),
+            self.vectors,
+            ClusterLabels(self.items),
+            settings.model_copy(update={"path_weight": float(self.recorded["path_weight"]["weight"])}),
+            OnnxTextEncoder(own, self._threads) if own.is_dir() else None,
+        )
+
+    def _query_vector(self, query: str) -> npt.NDArray[np.float32]:
+        vector: npt.NDArray[np.float32] = self.encoder.encode([query])[0]
+        return vector

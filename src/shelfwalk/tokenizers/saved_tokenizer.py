@@ -1,0 +1,27 @@
+"""Opens whichever tokeniser a folder holds; needs no torch.
+
+In: a folder that some tokeniser's `save` wrote. Out: that tokeniser, ready to encode.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shelfwalk.errors import UserError
+from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
+from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
+from shelfwalk.tokenizers.rqvae import RQVAETokenizer
+from shelfwalk.tokenizers.tokenizer_files import DESCRIPTION, read_description
+from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
+
+
+def open_tokenizer(folder: Path) -> ItemTokenizer:
+    """Open a saved tokeniser; raises UserError if a file is missing, damaged or of a kind that is not known."""
+    kind = read_description(folder)["kind"]
+    if kind == ResidualKMeansTokenizer.kind:
+        return ResidualKMeansTokenizer.open(folder)
+    if kind == RQVAETokenizer.kind:
+        return RQVAETokenizer.open(folder)
+    if kind == UniqueTokenizer.kind:
+        return UniqueTokenizer.open(folder, open_tokenizer)
+    raise UserError(f"{folder / DESCRIPTION} names the tokeniser '{kind}', which this version of shelfwalk lacks.")
