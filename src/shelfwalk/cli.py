@@ -100,6 +100,9 @@ def search(
     query: Annotated[str, typer.Argument(help="What to search for.")],
     k: Annotated[int, typer.Option("-k", "--k", help="How many items, 1 to 1,000.")] = 10,
     channel: Annotated[str, typer.Option(help="bm25, dense, generative, bm25+dense or fused.")] = "fused",
+    beam: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Identifiers to generate. [default: the recipe's]")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each item is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -109,7 +112,7 @@ def search(
     """
     from shelfwalk.shelf.shelf import Shelf
 
-    answer = Shelf.open(shelf).search(query, k, channel, explain=explain)
+    answer = Shelf.open(shelf, beam=beam).search(query, k, channel, explain=explain)
     if as_json:
         _print_json(asdict(answer))
         return

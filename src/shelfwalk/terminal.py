@@ -80,21 +80,21 @@ def print_built(out: Path) -> None:
 
 def print_evaluation(result: ShelfEvaluation, out: Path) -> None:
     """Print the tables of an evaluation, what coincided with pseudo-queries, latency, and where the files are."""
-    from shelfwalk.evaluation.table import print_tables
+    from shelfwalk.evaluation.table import print_means, print_tables
 
     console = Console(highlight=False)
     print_tables(result.evaluation, console)
     console.print(Text(str(result.coincidence)))
     if result.without_coinciding is not None:
         console.print(Text("The same without these queries:"))
-        print_tables(result.without_coinciding, console)
-    latency = result.latency
-    console.print(
-        Text(
-            f"Shelf.search at beam {latency.beam}: median {latency.median:.1f} ms, p99 {latency.p99:.1f} ms "
-            f"({latency.queries} searches, one thread)."
+        print_means(result.without_coinciding, console)
+    for latency in result.latencies:
+        console.print(
+            Text(
+                f"Shelf.search at beam {latency.beam}: median {latency.median:.1f} ms, p99 {latency.p99:.1f} ms "
+                f"({latency.queries} searches, one thread)."
+            )
         )
-    )
     console.print(Text(f"Report: {out / 'report.html'}; results: {out / 'results.jsonl'}; TREC runs: {out}/*.run"))
 
 

@@ -101,6 +101,7 @@ def test_latents_in_numpy_are_those_of_the_network(network: RQVAENetwork, vector
     assert np.array_equal(latents_of(vectors.numpy(), layers), expected)
 
 
+@torch.no_grad()
 def test_bfloat16_changes_the_perceptrons_but_little(network: RQVAENetwork, vectors: Tensor) -> None:
     plain, short = network(vectors), network(vectors, bfloat16=True)
     assert short.reconstruction.dtype == torch.float32

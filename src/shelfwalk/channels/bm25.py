@@ -6,6 +6,7 @@ In: the items' texts, once; then requests. Out: items that share a word with the
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -19,6 +20,9 @@ from bm25s.stopwords import STOPWORDS_EN
 from shelfwalk.channels.channel import Evidence, Hits, Request, best_positions
 from shelfwalk.errors import UserError
 from shelfwalk.settings import Settings
+
+# It logs each call as if to debug it.
+logging.getLogger("bm25s").setLevel(logging.WARNING)
 
 _WORD = re.compile(r"\w+")
 

@@ -27,6 +27,7 @@ import numpy.typing as npt
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import nn
+from transformers.utils import logging as transformers_logging
 
 from shelfwalk.encoders.onnx import EncoderCard, OnnxTextEncoder, write_card
 from shelfwalk.encoders.weights import cache_folder, encoder_sha256, require_weights
@@ -69,6 +70,7 @@ class _Exported(nn.Module):
 def load_encoder(weights: Path) -> SentenceTransformer:
     """Load a sentence-transformers folder on the CPU, offline; raises UserError if it is no such folder."""
     require_weights(weights)
+    transformers_logging.disable_progress_bar()
     try:
         model = SentenceTransformer(str(weights), device="cpu", local_files_only=True).eval()
     except Exception as error:  # Three libraries read the folder, each with errors of its own for a damaged one.

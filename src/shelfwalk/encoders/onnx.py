@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+
 from tokenizers import Tokenizer
 
 CHARACTERS_A_TOKEN = 20

@@ -32,6 +32,8 @@ from shelfwalk.shelf.shelf import CHANNELS, Shelf
 
 DEPTH = 1_000
 """Items ranked a query and channel: deeper than any cut-off, so that judged-only measures see judged items."""
+LATENCY_BEAM = 50
+"""A search is timed at this beam and at the recipe's."""
 _SAMPLES = 3
 _SAMPLE_ITEMS = 5
 
@@ -53,7 +55,7 @@ class ShelfEvaluation:
     evaluation: Evaluation
     coincidence: Coincidence
     without_coinciding: Evaluation | None
-    latency: Latency
+    latencies: tuple[Latency, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values for `json.dumps`."""
@@ -63,7 +65,7 @@ class ShelfEvaluation:
             "coinciding_queries": self.coincidence.evaluation_queries,
             "coinciding_pseudo_queries": self.coincidence.pseudo_queries,
             "without_coinciding": without.to_json() if without is not None else None,
-            "latency": asdict(self.latency),
+            "latencies": [asdict(latency) for latency in self.latencies],
         }
 
 
@@ -92,7 +94,9 @@ def evaluate_shelf(
     pseudo = training.filter(pa.compute.equal(training["source"], "pseudo"))["query"].to_pylist()
     coincidence = coinciding(pseudo, texts)
     without = _without(pseudo, queries, judgements, rankings, beams, evaluation.relevant_grade)
-    result = ShelfEvaluation(evaluation, coincidence, without, measure_latency(shelf, texts))
+    beams_timed = dict.fromkeys((LATENCY_BEAM, shelf.generative.settings.beam))
+    latencies = tuple(measure_latency(shelf.with_beam(beam), texts) for beam in beams_timed)
+    result = ShelfEvaluation(evaluation, coincidence, without, latencies)
     _write(result, shelf, queries, judgements, rankings, out)
     return result
 
@@ -170,7 +174,7 @@ def _without(
     return evaluate(parts, judged, queries.take(pa.array(kept)), part_beams, relevant_grade=relevant_grade)
 
 
-def measure_latency(shelf: Shelf, queries: Sequence[str], beam: int | None = None, least: int = 200) -> Latency:
+def measure_latency(shelf: Shelf, queries: Sequence[str], least: int = 200) -> Latency:
     """Time `Shelf.search` on the queries in turn, at least `least` times after a warm-up of ten."""
     asked = [query for query in queries if query.strip()]
     repeated = asked * -(-least // len(asked))

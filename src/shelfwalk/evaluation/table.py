@@ -63,8 +63,20 @@ def comparison_sentence(comparison: Comparison) -> str:
 def print_tables(evaluation: Evaluation, console: Console | None = None) -> None:
     """Print all tables and comparisons on `console`, by default standard output."""
     console = console or Console()
+    _print_grids(evaluation, grids(evaluation), console)
+    console.print()
+    for comparison in evaluation.comparisons:
+        console.print(Text(comparison_sentence(comparison)), soft_wrap=True)
+
+
+def print_means(evaluation: Evaluation, console: Console | None = None) -> None:
+    """Print the table of plain measures only, on `console`, by default standard output."""
+    _print_grids(evaluation, (_plain(evaluation),), console or Console())
+
+
+def _print_grids(evaluation: Evaluation, shown: Sequence[Grid], console: Console) -> None:
     console.print(Text(heading(evaluation)))
-    for grid in grids(evaluation):
+    for grid in shown:
         # Narrow enough for 80 columns: five measures with intervals fit exactly.
         table = Table(
             title=Text(grid.title, style="bold"),
@@ -81,9 +93,6 @@ def print_tables(evaluation: Evaluation, console: Console | None = None) -> None
         console.print(table)
         if grid.note:
             console.print(Text(grid.note, style="dim"))
-    console.print()
-    for comparison in evaluation.comparisons:
-        console.print(Text(comparison_sentence(comparison)), soft_wrap=True)
 
 
 def to_markdown(evaluation: Evaluation) -> str:

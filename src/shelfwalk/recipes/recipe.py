@@ -48,7 +48,7 @@ class ResidualKMeansSettings(Settings):
     """Residual k-means: an identifier may stand for several items, a cluster."""
 
     kind: Literal["residual_kmeans"]
-    level_sizes: LevelSizes = (256, 256, 256)
+    level_sizes: LevelSizes = (64, 64, 32)
     iterations: int = Field(default=20, ge=1)
 
 

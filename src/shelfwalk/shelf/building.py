@@ -52,7 +52,7 @@ from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
 Progress = Callable[[str, int, int], None]
 """Told of (what is being done, parts done, parts in all)."""
 
-_SAMPLE = 1_000
+_SAMPLE = 400
 """Texts on which the int8 encoder is compared with the float one."""
 
 

@@ -65,22 +65,30 @@ class Answer:
 class Shelf:
     """One opened generation of a shelf."""
 
-    def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, threads: int, beam: int | None = None) -> None:
         self.folder = folder
         self.manifest = manifest
         self.recipe: dict[str, Any] = dict(manifest.recipe)
         self.recorded: dict[str, Any] = dict(manifest.facts)
         self._threads = threads
+        self._beam = beam
 
     @classmethod
-    def open(cls, path: str | Path, *, verify: bool = True, threads: int = 1) -> Shelf:
+    def open(cls, path: str | Path, *, verify: bool = True, threads: int = 1, beam: int | None = None) -> Shelf:
         """Open the current generation of the shelf at `path`.
 
         `verify`: compare every file with its checksum. `threads`: for each model; more than one helps only a process
-        that has the machine to itself. Raises UserError if there is no shelf, or it is damaged or too new.
+        that has the machine to itself. `beam`: identifiers generated for a query, in place of the recipe's. Raises
+        UserError if there is no shelf, or it is damaged or too new, or `beam` is below 1.
         """
+        if beam is not None and beam < 1:
+            raise UserError(f"The beam is {beam}: give at least 1.")
         folder, manifest = open_generation(Path(path), verify=verify)
-        return cls(folder, manifest, threads)
+        return cls(folder, manifest, threads, beam)
+
+    def with_beam(self, beam: int) -> Shelf:
+        """The same generation, searched with another beam."""
+        return Shelf(self.folder, self.manifest, self._threads, beam)
 
     @staticmethod
     def build(
@@ -216,7 +224,12 @@ class Shelf:
             Trie.open(self.folder / layout.TRIE, len(generator.level_sizes)),
             self.vectors,
             ClusterLabels(self.items),
-            settings.model_copy(update={"path_weight": float(self.recorded["path_weight"]["weight"])}),
+            settings.model_copy(
+                update={
+                    "path_weight": float(self.recorded["path_weight"]["weight"]),
+                    "beam": self._beam or settings.beam,
+                }
+            ),
             OnnxTextEncoder(own, self._threads) if own.is_dir() else None,
         )
 

@@ -81,7 +81,9 @@ def _nearest_of_block(points: Points, codebook: Codebook) -> npt.NDArray[np.int3
 def _candidates(points: Points, codebook: Codebook) -> npt.NDArray[np.bool_]:
     """Which codes may be nearest, as far as float32 can tell: bool [n, codes], at least one in each row."""
     norms = (codebook.astype(np.float64) ** 2).sum(axis=1)
-    distances = norms.astype(np.float32) - 2 * (points @ codebook.T)
+    # Some matrix kernels report invalid values that they read beyond the edge of small arrays and do not use.
+    with np.errstate(invalid="ignore"):
+        distances = norms.astype(np.float32) - 2 * (points @ codebook.T)
     # Twice the bound on the rounding error of a product of d terms, once for each of the two that are compared.
     rounding = 4 * (points.shape[1] + 2) * float(np.finfo(np.float32).eps)
     longest = float(np.sqrt(norms.max()))

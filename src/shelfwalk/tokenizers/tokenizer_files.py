@@ -69,6 +69,6 @@ def load_arrays(folder: Path, name: str, count: int) -> tuple[npt.NDArray[Any], 
         path = folder / f"{name}_{number}.npy"
         try:
             arrays.append(np.load(path, allow_pickle=False))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{path} is missing or damaged: build the shelf again.") from error
     return tuple(arrays)
