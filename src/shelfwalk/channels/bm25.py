@@ -14,6 +14,7 @@ from pathlib import Path
 
 import bm25s
 import numpy as np
+import numpy.typing as npt
 import Stemmer
 from bm25s.stopwords import STOPWORDS_EN
 
@@ -102,6 +103,22 @@ class Bm25Channel:
             return Evidence(self.name, position + 1, float(scores[row]), f"words: {', '.join(held)}")
 
         return Hits(rows, scores[rows], evidence)
+
+    def word_shares(self, query: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """The share of the query's words that the text of each catalogue row holds: float32 [rows], from 0 to 1.
+
+        Words are stemmed and weighed by their inverse document frequency; words that no item holds do not count.
+        """
+        shares = np.zeros(len(rows), np.float32)
+        postings = self._index.scores
+        items, total = int(postings["num_docs"]), 0.0
+        for term in dict.fromkeys(self._known_terms(query)):
+            number = self._index.vocab_dict[term]
+            holders = postings["indices"][postings["indptr"][number] : postings["indptr"][number + 1]]
+            rarity = float(np.log1p((items - len(holders) + 0.5) / (len(holders) + 0.5)))
+            shares += rarity * np.isin(rows, holders)
+            total += rarity
+        return shares / np.float32(total) if total else shares
 
     @cached_property
     def _analyser(self) -> Analyser:

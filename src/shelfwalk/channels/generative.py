@@ -20,7 +20,7 @@ from shelfwalk.channels.channel import Evidence, Hits, Request, best_positions
 from shelfwalk.constraints.trie import Trie
 from shelfwalk.generators.beam_search import Beams, beam_search
 from shelfwalk.generators.generator import Generator
-from shelfwalk.ranking.in_cluster import Candidates, expand, in_cluster_scores
+from shelfwalk.ranking.in_cluster import Candidates, InClusterWeights, expand, in_cluster_scores
 from shelfwalk.settings import Settings
 
 _LABEL_ITEMS = 50
@@ -34,7 +34,17 @@ class GenerativeSettings(Settings):
     most_items: int = Field(default=2_000, ge=1)
     """Items taken out of their clusters for scoring, at most (to the end of a cluster)."""
     path_weight: float | None = Field(default=None, ge=0)
-    """Weight of a path's probability against the cosine; settled on held-out pseudo-queries where not given."""
+    word_weight: float | None = Field(default=None, ge=0)
+    """Weights of a path's probability and of shared words against the cosine; settled on held-out pseudo-queries where
+    not given."""
+
+
+class WordShares(Protocol):
+    """Words that a query and items have in common."""
+
+    def word_shares(self, query: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """The share of the query's words that each catalogue row holds: float32 [rows], from 0 to 1."""
+        ...
 
 
 class TextEncoder(Protocol):
@@ -71,14 +81,19 @@ class GenerativeChannel:
         trie: Trie,
         vectors: npt.NDArray[np.float32],
         labels: ClusterLabels,
+        words: WordShares,
         settings: GenerativeSettings,
         encoder: TextEncoder | None = None,
     ) -> None:
-        """`vectors` [items, dimensions]; `encoder` gives the generator's query vectors if it was fine-tuned with it."""
+        """`vectors` [items, dimensions]; `encoder` gives the generator's query vectors if it was fine-tuned with it.
+
+        `settings` with both weights: there is none to fall back on.
+        """
         self._generator = generator
         self.trie = trie
         self._vectors = vectors
         self._labels = labels
+        self._words = words
         self.settings = settings
         self._encoder = encoder
 
@@ -92,8 +107,9 @@ class GenerativeChannel:
 
     def search(self, request: Request, k: int) -> Hits:
         """The best items of the generated clusters."""
-        candidates, cosines = self.candidates(request)
-        scores = in_cluster_scores(candidates, self.trie, cosines, self.settings.path_weight or 0.0)
+        candidates, cosines, word_shares = self.candidates(request)
+        weights = InClusterWeights(self.settings.path_weight or 0.0, self.settings.word_weight or 0.0)
+        scores = in_cluster_scores(candidates, self.trie, cosines, word_shares, weights)
         places = best_positions(candidates.rows, scores, k)
 
         def evidence(position: int) -> Evidence:
@@ -107,10 +123,11 @@ class GenerativeChannel:
 
         return Hits(candidates.rows[places], scores[places], evidence)
 
-    def candidates(self, request: Request) -> tuple[Candidates, npt.NDArray[np.float32]]:
-        """The items of the generated clusters, and their cosines with the query float32 [candidates]."""
+    def candidates(self, request: Request) -> tuple[Candidates, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """The items of the generated clusters; their cosines and word shares with the query, float32 [candidates]."""
         candidates = expand(self.generate([request]), 0, self.trie, self.settings.most_items)
-        return candidates, self._vectors[candidates.rows] @ request.vector
+        cosines = self._vectors[candidates.rows] @ request.vector
+        return candidates, cosines, self._words.word_shares(request.query, candidates.rows)
 
     def _evidence(self, rank: int, score: float, leaf: int, probability: float) -> Evidence:
         codes = tuple(int(code) for code in self.trie.paths(np.array([self.trie.first_leaf + leaf]))[0])

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfwalk.channels.channel import Hits, Request
+from shelfwalk.channels.names import CHANNELS
 from shelfwalk.data.hashing import content_hash
 from shelfwalk.data.leaks import Coincidence, check_no_leak, coinciding, leaking_queries
 from shelfwalk.errors import UserError
@@ -28,7 +29,7 @@ from shelfwalk.evaluation.rankings import Rankings, write_trec_run
 from shelfwalk.evaluation.report import ReportInput, SampleAnswer, write_report
 from shelfwalk.evaluation.results import append_result, result_record
 from shelfwalk.shelf import layout
-from shelfwalk.shelf.shelf import CHANNELS, Shelf
+from shelfwalk.shelf.shelf import Shelf
 
 DEPTH = 1_000
 """Items ranked a query and channel: deeper than any cut-off, so that judged-only measures see judged items."""

@@ -5,11 +5,12 @@ Out: item rows, best first.
 
 The score of an item in cluster c is
 
-    cos(query, item) + path_weight · ( log P(c | query) − log |c| )
+    cos(query, item) + path_weight · ( log P(c | query) − log |c| ) + word_weight · words(query, item)
 
-The bracket is the log-probability of the item if the cluster's probability is shared evenly among its items; the cosine
-orders items inside a cluster and, with the bracket, across clusters. No paper fixes this rule (CQ-SID orders by an
-"efficiency score" it does not define); `path_weight` is tuned on held-out pseudo-queries.
+The bracket is the log-probability of the item if the cluster's probability is shared evenly among its items; words() is
+the share of the query's words, each weighed by its rarity, that the item's text holds. Generation decides which items
+are looked at, the score which of them come first. No paper fixes such a rule (CQ-SID orders by an "efficiency score" it
+does not define); the weights are settled on held-out pseudo-queries.
 """
 
 from __future__ import annotations
@@ -50,11 +51,23 @@ def expand(beams: Beams, query: int, trie: Trie, most_items: int | None = None) 
     return Candidates(trie.posting_items[positions], np.repeat(leaves, sizes), np.repeat(scores, sizes))
 
 
+@dataclass(frozen=True)
+class InClusterWeights:
+    """How much a path's probability and shared words weigh against the cosine."""
+
+    path: float
+    words: float
+
+
 def in_cluster_scores(
-    candidates: Candidates, trie: Trie, cosines: npt.NDArray[np.float32], path_weight: float
+    candidates: Candidates,
+    trie: Trie,
+    cosines: npt.NDArray[np.float32],
+    word_shares: npt.NDArray[np.float32],
+    weights: InClusterWeights,
 ) -> npt.NDArray[np.float32]:
-    """The score of every candidate [candidates], from its cosine with the query [candidates]: the formula above."""
+    """The score of every candidate [candidates] from its cosine and word share [candidates]: the formula above."""
     sizes = trie.posting_offsets[candidates.leaves + 1] - trie.posting_offsets[candidates.leaves]
     share = candidates.log_probabilities - np.log(sizes)
-    scores: npt.NDArray[np.float32] = (cosines + path_weight * share).astype(np.float32)
+    scores: npt.NDArray[np.float32] = (cosines + weights.path * share + weights.words * word_shares).astype(np.float32)
     return scores

@@ -28,6 +28,7 @@ from shelfwalk.channels.bm25 import Bm25Channel
 from shelfwalk.channels.channel import Channel
 from shelfwalk.channels.dense import DenseChannel
 from shelfwalk.channels.generative import ClusterLabels, GenerativeChannel
+from shelfwalk.channels.names import BASELINE, FUSED
 from shelfwalk.constraints.trie import Trie
 from shelfwalk.data.hashing import content_hash
 from shelfwalk.data.item_text import item_texts
@@ -42,8 +43,7 @@ from shelfwalk.generators.onnx_generator import OnnxGenerator
 from shelfwalk.recipes.recipe import Recipe
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.generations import open_for_building
-from shelfwalk.shelf.settling import held_out_phrases, settle_fusion, settle_path_weight
-from shelfwalk.shelf.shelf import BASELINE, FUSED
+from shelfwalk.shelf.settling import HeldOutQuery, held_out_phrases, settle_fusion, settle_in_cluster
 from shelfwalk.shelf.steps import StepResult, Steps
 from shelfwalk.shelf.training_tables import TrainingTables
 from shelfwalk.tokenizers.diagnosis import diagnose, refuse_dead_levels
@@ -319,29 +319,25 @@ def _trie(identifiers: StepResult) -> Trie:
 def _settle(
     build: Build, vectors: StepResult, bm25: StepResult, identifiers: StepResult, pairs: StepResult, trained: StepResult
 ) -> dict[str, Any]:
-    """Choose the path weight and the fusion weights on held-out pseudo-queries, where the recipe gives none."""
+    """Choose the in-cluster and the fusion weights on held-out pseudo-queries, where the recipe gives none."""
     build.progress("Settling weights", 0, 3)
     read = _read_pairs(pairs)
     queries = held_out_phrases(read.held_out, read.query_vectors)
+    words = Bm25Channel.open(bm25.folder / layout.BM25)
     own = trained.folder / layout.GENERATOR_ENCODER
     generative = GenerativeChannel(
         OnnxGenerator(trained.folder / layout.GENERATOR, build.threads),
         _trie(identifiers),
         _vectors(vectors),
         ClusterLabels(build.items),
+        words,
         build.recipe.generative,
         OnnxTextEncoder(own, build.threads) if own.is_dir() else None,
     )
-    weight, facts = build.recipe.generative.path_weight, {}
-    if weight is None:
-        settled = settle_path_weight(generative, queries)
-        weight, facts = settled.chosen[0], settled.recalls
-    generative.settings = generative.settings.model_copy(update={"path_weight": weight})
-    channels: dict[str, Channel] = {
-        "bm25": Bm25Channel.open(bm25.folder / layout.BM25),
-        "dense": DenseChannel(_vectors(vectors), build.threads),
-        "generative": generative,
-    }
+    in_cluster = _settle_in_cluster(generative, queries)
+    generative.settings = generative.settings.model_copy(update=in_cluster["weights"])
+    dense = DenseChannel(_vectors(vectors), build.threads)
+    channels: dict[str, Channel] = {"bm25": words, "dense": dense, "generative": generative}
     fusion: dict[str, Any] = {}
     for name, parts in ((BASELINE, ("bm25", "dense")), (FUSED, tuple(channels))):
         build.progress("Settling weights", 1 + len(fusion), 3)
@@ -352,7 +348,15 @@ def _settle(
         else:
             fusion[name] = {"weights": {part: getattr(given, part) for part in parts}, "recalls": {}}
     build.progress("Settling weights", 3, 3)
-    return {"path_weight": {"weight": weight, "recalls": facts}, "fusion": fusion, "settled_on": len(queries)}
+    return {"in_cluster": in_cluster, "fusion": fusion, "settled_on": len(queries)}
+
+
+def _settle_in_cluster(channel: GenerativeChannel, queries: list[HeldOutQuery]) -> dict[str, Any]:
+    given = {"path_weight": channel.settings.path_weight, "word_weight": channel.settings.word_weight}
+    settled = settle_in_cluster(channel, queries)
+    chosen = dict(zip(given, settled.chosen, strict=True))
+    weights = {name: chosen[name] if weight is None else weight for name, weight in given.items()}
+    return {"weights": weights, "recalls": settled.recalls}
 
 
 def _stage(staging: Path, parts: list[StepResult]) -> Path:

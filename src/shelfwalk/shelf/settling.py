@@ -1,4 +1,4 @@
-"""Settles the weights that no training sets: of a path's probability in a cluster's score, and of channels in fusion.
+"""Settles the weights that no training sets: of paths and words in a cluster's score, and of channels in fusion.
 
 In: a shelf's channels and held-out pseudo-queries. Out: the weights with the highest mean recall at 100. Nobody's
 queries or judgements are read, and the fusion without the generative channel is settled the same way and as hard.
@@ -20,13 +20,14 @@ from shelfwalk.channels.channel import Channel, Request, best_positions
 from shelfwalk.channels.fusion import fuse
 from shelfwalk.channels.generative import GenerativeChannel
 from shelfwalk.data.query_item_pairs import QueryItemPairs
-from shelfwalk.ranking.in_cluster import in_cluster_scores
+from shelfwalk.ranking.in_cluster import InClusterWeights, in_cluster_scores
 
 CUTOFF = 100
 DEPTH = 300
 MOST_QUERIES = 300
 FEWEST_ITEMS = 3
-PATH_WEIGHTS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
+PATH_WEIGHTS = (0.0, 0.01, 0.02, 0.03, 0.05)
+WORD_WEIGHTS = (0.0, 0.1, 0.2, 0.3)
 CHANNEL_WEIGHTS = (0.25, 0.5, 1.0)
 
 
@@ -59,13 +60,13 @@ def held_out_phrases(pairs: QueryItemPairs, vectors: npt.NDArray[np.float32]) ->
     return [HeldOutQuery(Request(pairs.queries[row], vectors[row]), frozenset(relevant[row])) for row in chosen]
 
 
-def settle_path_weight(channel: GenerativeChannel, queries: Sequence[HeldOutQuery]) -> Settled:
-    """The path weight with the highest recall; of equal ones the smallest."""
-    recalls: dict[tuple[float, ...], list[float]] = {(weight,): [] for weight in PATH_WEIGHTS}
+def settle_in_cluster(channel: GenerativeChannel, queries: Sequence[HeldOutQuery]) -> Settled:
+    """The path weight and the word weight with the highest recall; of equal ones the smallest."""
+    recalls: dict[tuple[float, ...], list[float]] = {choice: [] for choice in product(PATH_WEIGHTS, WORD_WEIGHTS)}
     for query in queries:
-        candidates, cosines = channel.candidates(query.request)
-        for (weight,), found in recalls.items():
-            scores = in_cluster_scores(candidates, channel.trie, cosines, weight)
+        candidates, cosines, word_shares = channel.candidates(query.request)
+        for (path, words), found in recalls.items():
+            scores = in_cluster_scores(candidates, channel.trie, cosines, word_shares, InClusterWeights(path, words))
             rows = candidates.rows[best_positions(candidates.rows, scores, CUTOFF)]
             found.append(_recall(rows, query.relevant))
     return _highest(recalls)

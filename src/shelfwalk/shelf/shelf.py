@@ -7,7 +7,7 @@ is opened when the channel is first used.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from shelfwalk.channels.channel import Channel, Evidence, Hits, Request
 from shelfwalk.channels.fusion import evidence_of_row, fuse
+from shelfwalk.channels.names import BASE_CHANNELS, BASELINE, CHANNELS, FUSED
 from shelfwalk.errors import UserError
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.generations import open_generation
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from shelfwalk.encoders.onnx import OnnxTextEncoder
     from shelfwalk.recipes.recipe import Recipe
 
-BASE_CHANNELS = ("bm25", "dense", "generative")
-BASELINE = "bm25+dense"
-FUSED = "fused"
-CHANNELS = (*BASE_CHANNELS, BASELINE, FUSED)
 DEPTH = 300
 """Items that each channel hands to fusion, at least."""
 MOST_RESULTS = 1_000
@@ -163,7 +160,10 @@ class Shelf:
             ("distinct identifiers", f"{diagnosis['distinct_share']:.1%} of items"),
             ("largest, mean cluster", f"{diagnosis['largest_cluster']:,}, {diagnosis['mean_cluster']:.1f} items"),
             ("training pairs", f"{facts['pairs']:,} of {facts['queries']:,} queries"),
-            ("path weight", f"{facts['path_weight']['weight']:g}"),
+            (
+                "in-cluster weights",
+                ", ".join(f"{name} {part:g}" for name, part in facts["in_cluster"]["weights"].items()),
+            ),
             ("fused weights", ", ".join(f"{name} {part:g}" for name, part in self.fusion_weights(FUSED).items())),
         ]
 
@@ -224,15 +224,15 @@ class Shelf:
             Trie.open(self.folder / layout.TRIE, len(generator.level_sizes)),
             self.vectors,
             ClusterLabels(self.items),
-            settings.model_copy(
-                update={
-                    "path_weight": float(self.recorded["path_weight"]["weight"]),
-                    "beam": self._beam or settings.beam,
-                }
-            ),
+            self.bm25,
+            settings.model_copy(update={**self.recorded["in_cluster"]["weights"], "beam": self._beam or settings.beam}),
             OnnxTextEncoder(own, self._threads) if own.is_dir() else None,
         )
 
     def _query_vector(self, query: str) -> npt.NDArray[np.float32]:
         vector: npt.NDArray[np.float32] = self.encoder.encode([query])[0]
         return vector
+
+
+def _named(weights: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {weight:g}" for name, weight in weights.items())

@@ -31,11 +31,13 @@ class RQVAESettings:
     """Of the start of the codebooks."""
     bfloat16: bool | None = None
     """Whether the perceptrons compute in bfloat16; None: where the processor does."""
+    threads: int = 1
+    """Of torch while it trains. One gives the same result everywhere, and does not wait for a core that others use."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         checked_level_sizes(self.level_sizes)
-        sizes = {"latent_width": self.latent_width, "epochs": self.epochs, "batch": self.batch}
+        sizes = {"latent_width": self.latent_width, "epochs": self.epochs, "batch": self.batch, "threads": self.threads}
         sizes |= {f"hidden_widths[{number}]": width for number, width in enumerate(self.hidden_widths)}
         for name, size in sizes.items():
             if size < 1:

@@ -5,12 +5,13 @@ encoder's layers and the codebooks as numpy arrays, and the loss of each epoch.
 
 After TIGER (arXiv 2305.05065). Departures: k-means starts the codebooks from all items (a sample of very many), level
 by level on residuals, not from the first batch; and codes that no item chose in an epoch are restarted at residuals of
-items drawn at random, a common remedy that TIGER does not name. The same for the same number of threads.
+items drawn at random, a common remedy that TIGER does not name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +58,23 @@ def train_rqvae(
         checkpoint.restore_optimizer(optimizer)
     _report(progress, len(losses), settings)
     while len(losses) < settings.epochs:
-        losses.append(_train_epoch(network, optimizer, vectors, settings, bfloat16, len(losses)))
+        with _torch_threads(settings.threads):
+            losses.append(_train_epoch(network, optimizer, vectors, settings, bfloat16, len(losses)))
         if checkpoints:
             write_checkpoint(checkpoints, fingerprint, network, optimizer, losses)
         _report(progress, len(losses), settings)
     codebooks = tuple(codebook.detach().numpy() for codebook in network.codebooks)
     return TrainedRQVAE(layers_of(network.encoder), codebooks, tuple(losses))
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _report(progress: Progress | None, done: int, settings: RQVAESettings) -> None:

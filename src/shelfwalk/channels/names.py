@@ -1,0 +1,10 @@
+"""The names of the channels, in results and on the command line."""
+
+from __future__ import annotations
+
+BASE_CHANNELS = ("bm25", "dense", "generative")
+"""The channels that answer by themselves."""
+BASELINE = "bm25+dense"
+"""The fusion without the generative channel: what the fusion with it is judged against."""
+FUSED = "fused"
+CHANNELS = (*BASE_CHANNELS, BASELINE, FUSED)
