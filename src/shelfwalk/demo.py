@@ -49,10 +49,11 @@ def demonstrate(
         print_evaluation(result, out)
         queries = list(result.evaluation.texts)
     for query in queries[:: max(len(queries) // _MOST_SAMPLES, 1)][:_MOST_SAMPLES]:
-        console.print(Text(f'\nshelfwalk search {place} "{query}" -k 3 --explain', style="bold"))
+        console.print(Text(f'\nshelfwalk search {place} "{query}" -k 3 --explain', style="bold"), soft_wrap=True)
         print_answer(shelf.search(query, 3, explain=True), console)
     console.print(
-        Text(f'\nGo on: .venv/bin/shelfwalk search {place} "your query" --explain; .venv/bin/shelfwalk --help')
+        Text(f'\nGo on: .venv/bin/shelfwalk search {place} "your query" --explain; .venv/bin/shelfwalk --help'),
+        soft_wrap=True,
     )
 
 

@@ -11,4 +11,4 @@ from pydantic import BaseModel, ConfigDict
 class Settings(BaseModel):
     """Base of the settings of a part."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -1,7 +1,7 @@
 """From the files that a command names to the tables that the rooms take.
 
 In: paths, the `--column` mapping, and what to do with bad rows. Out: tables, and notices for the terminal. A mapping
-goes to every table of the command that has such a column; one that no table has is a mistake.
+goes to every file of the command that has the column it names; one that no table or no file has is a mistake.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from shelfwalk.data.dataset import open_dataset
+from shelfwalk.data.raw_files import column_names
 from shelfwalk.data.readers import ReadResult, read_events, read_items, read_judgements, read_queries
 from shelfwalk.data.tables import (
     EVENT_CONTRACT,
@@ -23,6 +24,8 @@ from shelfwalk.data.tables import (
 )
 from shelfwalk.errors import UserError
 from shelfwalk.shelf.training_tables import TrainingTables
+
+_BUILD_CONTRACTS = (ITEM_CONTRACT, QUERY_CONTRACT, JUDGEMENT_CONTRACT, EVENT_CONTRACT, QUERY_CONTRACT)
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,15 @@ class TableFiles:
     skip_bad_rows: bool
     bad_rows_folder: Path
     notices: list[str] = field(default_factory=list)
+    _found: set[str] = field(default_factory=set)
 
     def items_and_training(
         self, items: Path, queries: Path | None, judgements: Path | None, events: Path | None, evaluation: Path | None
     ) -> BuildTables:
         """Read what a build takes; `items` may be a folder of a known layout, of which only the items are taken."""
-        contracts = [ITEM_CONTRACT] if items.is_file() else []
-        contracts += [QUERY_CONTRACT] if queries or evaluation else []
-        contracts += [JUDGEMENT_CONTRACT] if judgements else []
-        contracts += [EVENT_CONTRACT] if events else []
-        self._refuse_stray_columns(contracts)
+        own_items = None if items.is_dir() else items
+        pairs = zip(_BUILD_CONTRACTS, (own_items, queries, judgements, events, evaluation), strict=True)
+        self._look_for_columns([(path, contract) for contract, path in pairs if path is not None])
         if items.is_dir():
             dataset = open_dataset(items, skip_bad_rows=self.skip_bad_rows, bad_rows_folder=self.bad_rows_folder)
             self.notices += dataset.notes
@@ -75,22 +77,41 @@ class TableFiles:
 
     def queries_and_judgements(self, queries: Path, judgements: Path) -> EvaluationTables:
         """Read what an evaluation takes."""
-        self._refuse_stray_columns([QUERY_CONTRACT, JUDGEMENT_CONTRACT])
+        self._look_for_columns([(queries, QUERY_CONTRACT), (judgements, JUDGEMENT_CONTRACT)])
         return EvaluationTables(
             self._read(read_queries, queries, QUERY_CONTRACT),
             self._read(read_judgements, judgements, JUDGEMENT_CONTRACT),
         )
 
-    def _refuse_stray_columns(self, contracts: list[Contract]) -> None:
-        known = {name for contract in contracts for name in contract.schema.names}
-        for ours in self.columns:
+    def _look_for_columns(self, files: list[tuple[Path, Contract]]) -> None:
+        """Refuse a mapping that no table has a column for, and note which of its columns some file has."""
+        known = {name for _, contract in files for name in contract.schema.names}
+        for ours in self.columns if files else ():
             if ours not in known:
                 raise UserError(
                     f'--column names "{ours}", which is no column of ours: take one of {", ".join(sorted(known))}.'
                 )
+        if self.columns and not files:
+            raise UserError("--column maps columns of files, and a folder of a known layout needs none: leave it out.")
+        for path, contract in files:
+            names = column_names(path)
+            self._found |= {ours for ours in contract.schema.names if self.columns.get(ours) in names}
+
+    def _own_columns(self, path: Path, contract: Contract) -> dict[str, str]:
+        """The part of the mapping that is for one file.
+
+        Where several files have a column of ours, one may call it by its own name; a name that no file has is refused
+        by the reader.
+        """
+        names = column_names(path)
+        return {
+            ours: theirs
+            for ours, theirs in self.columns.items()
+            if ours in contract.schema.names and (theirs in names or ours not in self._found)
+        }
 
     def _read(self, reader: Callable[..., ReadResult], path: Path, contract: Contract) -> pa.Table:
-        own = {ours: theirs for ours, theirs in self.columns.items() if ours in contract.schema.names}
+        own = self._own_columns(path, contract)
         folder = self.bad_rows_folder if self.skip_bad_rows else None
         result = reader(path, own, skip_bad_rows=self.skip_bad_rows, bad_rows_folder=folder)
         self.notices += result.notices()

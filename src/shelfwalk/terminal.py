@@ -35,16 +35,22 @@ def shown_progress() -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
+    bars = Progress(*columns, console=Console(stderr=True))
+    tasks: dict[str, Any] = {}
 
-        def tell(stage: str, done: int, total: int) -> None:
-            name = stage.split(" (")[0]
-            if name not in tasks:
-                tasks[name] = bars.add_task(stage, total=total)
-            bars.update(tasks[name], description=stage, completed=done, total=total)
+    def tell(stage: str, done: int, total: int) -> None:
+        name = stage.split(" (")[0]
+        if name not in tasks:
+            tasks[name] = bars.add_task(stage, total=total)
+            # Not before there is something to show: it would leave an empty line.
+            bars.start()
+        bars.update(tasks[name], description=stage, completed=done, total=total)
 
+    try:
         yield tell
+    finally:
+        if tasks:
+            bars.stop()
 
 
 @contextmanager
@@ -59,9 +65,12 @@ def print_answer(answer: Answer, console: Console) -> None:
         console.print(Text(f'Nothing found for "{answer.query}" in channel {answer.channel}.'))
         return
     for result in answer.results:
-        console.print(Text.assemble((f"{result.rank:>3}. ", "dim"), result.title, (f"  [{result.item_id}]", "dim")))
+        console.print(
+            Text.assemble((f"{result.rank:>3}. ", "dim"), result.title, (f"  [{result.item_id}]", "dim")),
+            soft_wrap=True,
+        )
         for part in result.evidence:
-            console.print(Text(f"       {part.channel} rank {part.rank}: {part.reason}", style="dim"))
+            console.print(Text(f"       {part.channel} rank {part.rank}: {part.reason}", style="dim"), soft_wrap=True)
     console.print(Text(f"{answer.channel}, {answer.milliseconds:.1f} ms", style="dim"))
 
 
@@ -74,8 +83,8 @@ def print_built(out: Path) -> None:
     console = Console(highlight=False)
     console.print(_levels(shelf))
     seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in facts["seconds"].items())
-    console.print(Text(f"Published {shelf.folder} ({facts['items']:,} items). Seconds: {seconds}."))
-    console.print(Text(f'Next: shelfwalk search {out} "your query" --explain'))
+    console.print(Text(f"Published {shelf.folder} ({facts['items']:,} items). Seconds: {seconds}."), soft_wrap=True)
+    console.print(Text(f'Next: shelfwalk search {out} "your query" --explain'), soft_wrap=True)
 
 
 def print_evaluation(result: ShelfEvaluation, out: Path) -> None:
@@ -95,7 +104,9 @@ def print_evaluation(result: ShelfEvaluation, out: Path) -> None:
                 f"({latency.queries} searches, one thread)."
             )
         )
-    console.print(Text(f"Report: {out / 'report.html'}; results: {out / 'results.jsonl'}; TREC runs: {out}/*.run"))
+    console.print(
+        Text(f"Report: {out / 'report.html'}; results: {out / 'results.jsonl'}; TREC runs: {out}/*.run"), soft_wrap=True
+    )
 
 
 def print_shelf(shelf: Shelf, console: Console) -> None:

@@ -220,9 +220,9 @@ def test_paths_that_the_model_holds_impossible_are_not_found() -> None:
 
 
 def test_a_code_that_the_model_does_not_know_is_an_error() -> None:
-    # Never the log-probability of some other beam.
+    # Never the score of the next beam, which lies behind it.
     with pytest.raises(IndexError):
-        searched(TableGenerator((3, 3), seed=1), np.array([[0, 1], [3, 0]], np.int32), 2, 5)
+        searched(TableGenerator((3, 3), seed=1), np.array([[0, 3], [2, 0]], np.int32), 1, 5)
 
 
 def test_no_queries_give_no_beams() -> None:

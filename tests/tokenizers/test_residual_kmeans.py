@@ -84,10 +84,11 @@ def test_identical_vectors_have_one_code_a_level(catalogue: MakeCatalogue) -> No
     assert not tokenizer.encode(items, same).any()
 
 
-def test_few_different_vectors_among_many_items(catalogue: MakeCatalogue) -> None:
+@pytest.mark.parametrize("size", [5, 8])
+def test_few_different_vectors_among_many_items(size: int, catalogue: MakeCatalogue) -> None:
     items, vectors = catalogue(500, 8)
     repeated = vectors[np.arange(500) % 5]
-    tokenizer = ResidualKMeansTokenizer((8, 8)).fit(items, repeated)
+    tokenizer = ResidualKMeansTokenizer((size, 8)).fit(items, repeated)
     assert tokenizer.level_sizes == (5, 1)
     assert len(np.unique(tokenizer.encode(items, repeated), axis=0)) == 5
 
@@ -98,9 +99,16 @@ def test_few_items_a_code_bring_no_warning(catalogue: MakeCatalogue, capfd: pyte
     assert capfd.readouterr() == ("", "")
 
 
-def test_seeds_decide_and_threads_do_not(catalogue: MakeCatalogue) -> None:
+def test_seeds_decide_and_threads_do_not(catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     _, vectors = catalogue(3_000, 32)
-    fits = {}
+    fits, used = {}, set()
+    train = faiss.Kmeans.train
+
+    def watched(kmeans: faiss.Kmeans, points: npt.NDArray[np.float32]) -> None:
+        used.add(faiss.omp_get_max_threads())
+        train(kmeans, points)
+
+    monkeypatch.setattr(faiss.Kmeans, "train", watched)
     threads = faiss.omp_get_max_threads()
     try:
         for number in (1, 2, 3):
@@ -109,6 +117,8 @@ def test_seeds_decide_and_threads_do_not(catalogue: MakeCatalogue) -> None:
             assert faiss.omp_get_max_threads() == number, "the caller's number of threads was not put back"
     finally:
         faiss.omp_set_num_threads(threads)
+    # Often several threads give the same as well, so the results alone would not show it.
+    assert used == {1}
     for level in range(2):
         assert np.array_equal(fits[1][level], fits[2][level])
         assert np.array_equal(fits[1][level], fits[3][level])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import torch
 from shelfwalk.errors import UserError
 from shelfwalk.tokenizers.diagnosis import diagnose
 from shelfwalk.tokenizers.rqvae import RQVAETokenizer
-from shelfwalk.tokenizers.rqvae_network import RQVAENetwork
+from shelfwalk.tokenizers.rqvae_network import RQVAENetwork, nearest
 from shelfwalk.tokenizers.rqvae_settings import RQVAESettings
 from shelfwalk.tokenizers.rqvae_training import train_rqvae
 from shelfwalk.tokenizers.saved_tokenizer import open_tokenizer
@@ -27,14 +27,6 @@ MakeCatalogue = Callable[..., Catalogue]
 SMALL = RQVAESettings(
     level_sizes=(16, 8), hidden_widths=(24,), latent_width=8, epochs=4, batch=64, bfloat16=False, kmeans_iterations=5
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +77,27 @@ def test_codes_are_those_that_torch_gives(catalogue: MakeCatalogue) -> None:
     assert np.array_equal(codes, torch.stack(expected, dim=1).numpy())
 
 
-def test_the_same_seed_gives_the_same_tokeniser(catalogue: MakeCatalogue) -> None:
+def test_the_same_seed_gives_the_same_tokeniser(catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     items, vectors = catalogue(200, 12)
-    state = torch.random.get_rng_state()
-    first, second = (RQVAETokenizer(SMALL).fit(items, vectors) for _ in range(2))
+    used = set()
+
+    def watched(points: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
+        used.add(torch.get_num_threads())
+        return nearest(points, codebook)
+
+    monkeypatch.setattr("shelfwalk.tokenizers.rqvae_network.nearest", watched)
+    torch.rand(7)  # Lest a former test left the very state that a fit would leave.
+    state, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    fits = []
+    try:
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            fits.append(RQVAETokenizer(SMALL).fit(items, vectors))
+            assert torch.get_num_threads() == number, "the caller's number of threads was not put back"
+    finally:
+        torch.set_num_threads(threads)
+    first, second = fits
+    assert used == {1}
     assert torch.equal(torch.random.get_rng_state(), state), "the caller's random numbers were disturbed"
     assert first.losses == second.losses
     for one, other in zip(first.codebooks, second.codebooks, strict=True):

@@ -134,7 +134,7 @@ def test_a_full_level_refuses_and_registers_nothing() -> None:
 
 
 def test_a_full_level_refuses_at_fitting_and_is_then_not_fitted() -> None:
-    tokenizer = UniqueTokenizer(GivenCodes(), size=1)
+    tokenizer = UniqueTokenizer(GivenCodes(), size=1).fit(*batch([("a", (1, 2))]))
     with pytest.raises(UserError, match="2 items need"):
         tokenizer.fit(*batch([("a", (1, 2)), ("b", (1, 2))]))
     with pytest.raises(ValueError, match="not fitted"):

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import Stemmer
 from bm25s.stopwords import STOPWORDS_EN
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from shelfwalk.channels.channel import Evidence, Hits, Request, best_positions
-from shelfwalk.errors import UserError
 from shelfwalk.settings import Settings
 
 # It logs each call as if to debug it.
@@ -33,24 +34,32 @@ class Bm25Settings(Settings):
 
     language: str = "english"
     """A Snowball stemmer's name; stop words are left out for English only."""
-    k1: float = 1.5
-    b: float = 0.75
+    k1: float = Field(default=1.5, ge=0)
+    b: float = Field(default=0.75, ge=0, le=1)
+
+    @field_validator("language")
+    @classmethod
+    def _is_known(cls, language: str) -> str:
+        # The stemmer takes short names too ("en"), which would leave the stop words in.
+        if language not in Stemmer.algorithms():
+            known = ", ".join(Stemmer.algorithms())
+            raise PydanticCustomError("language", f'There is no stemmer for "{language}": take one of {known}')
+        return language
 
 
 class Analyser:
     """Text to index terms: words in lower case, without stop words, stemmed."""
 
     def __init__(self, language: str) -> None:
-        try:
-            self._stemmer = Stemmer.Stemmer(language)
-        except KeyError:
-            known = ", ".join(Stemmer.algorithms())
-            raise UserError(f'The BM25 language "{language}" is not known: take one of {known}.') from None
+        self._stemmer = Stemmer.Stemmer(language)
         self._stop_words = frozenset(STOPWORDS_EN) if language == "english" else frozenset[str]()
 
-    def terms(self, text: str) -> list[str]:
-        """The index terms of a text, in order, repeated where the text repeats them."""
-        words = [word for word in _WORD.findall(text.lower()) if word not in self._stop_words]
+    def words(self, text: str) -> list[str]:
+        """The words of a text that are indexed, in order, repeated where the text repeats them."""
+        return [word for word in _WORD.findall(text.lower()) if word not in self._stop_words]
+
+    def terms(self, words: Sequence[str]) -> list[str]:
+        """The index term of every word."""
         stemmed: list[str] = self._stemmer.stemWords(words)
         return stemmed
 
@@ -69,9 +78,13 @@ class Bm25Channel:
         """Index one text an item."""
         analyser = Analyser(settings.language)
         vocabulary: dict[str, int] = {}
-        ids = [[vocabulary.setdefault(term, len(vocabulary)) for term in analyser.terms(text)] for text in texts]
-        # A catalogue without a single word still makes an index: of one term that no query holds.
-        vocabulary = vocabulary or {"": 0}
+        ids = [
+            [vocabulary.setdefault(term, len(vocabulary)) for term in analyser.terms(analyser.words(text))]
+            for text in texts
+        ]
+        if not vocabulary:
+            # A catalogue without a single word still makes an index: of one term that no query holds.
+            vocabulary, ids = {"": 0}, [[0] for _ in texts]
         index = bm25s.BM25(k1=settings.k1, b=settings.b)
         index.index((ids, vocabulary), create_empty_token=False, show_progress=False)
         return cls(index, settings)
@@ -89,7 +102,8 @@ class Bm25Channel:
 
     def search(self, request: Request, k: int) -> Hits:
         """Items with at least one word of the query, by BM25."""
-        terms = self._known_terms(request.query)
+        words = self._known_words(request.query)
+        terms = [term for _, term in words]
         scores = self._index.get_scores(terms) if terms else np.zeros(0, np.float32)
         rows = np.flatnonzero(scores > 0)
         if len(rows) > k:
@@ -99,7 +113,7 @@ class Bm25Channel:
 
         def evidence(position: int) -> Evidence:
             row = rows[position]
-            held = [term for term in dict.fromkeys(terms) if self._index.get_scores([term])[row] > 0]
+            held = [word for word, term in dict.fromkeys(words) if self._index.get_scores([term])[row] > 0]
             return Evidence(self.name, position + 1, float(scores[row]), f"words: {', '.join(held)}")
 
         return Hits(rows, scores[rows], evidence)
@@ -112,7 +126,7 @@ class Bm25Channel:
         shares = np.zeros(len(rows), np.float32)
         postings = self._index.scores
         items, total = int(postings["num_docs"]), 0.0
-        for term in dict.fromkeys(self._known_terms(query)):
+        for term in dict.fromkeys(term for _, term in self._known_words(query)):
             number = self._index.vocab_dict[term]
             holders = postings["indices"][postings["indptr"][number] : postings["indptr"][number + 1]]
             rarity = float(np.log1p((items - len(holders) + 0.5) / (len(holders) + 0.5)))
@@ -124,5 +138,8 @@ class Bm25Channel:
     def _analyser(self) -> Analyser:
         return Analyser(self._settings.language)
 
-    def _known_terms(self, query: str) -> list[str]:
-        return [term for term in self._analyser.terms(query) if term in self._index.vocab_dict]
+    def _known_words(self, query: str) -> list[tuple[str, str]]:
+        """The words of a query that some item has, each with its index term."""
+        words = self._analyser.words(query)
+        known = self._index.vocab_dict
+        return [(word, term) for word, term in zip(words, self._analyser.terms(words), strict=True) if term in known]

@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from shelfwalk.channels.channel import Evidence, Hits, Request
+from shelfwalk.channels.channel import Evidence, Hits, Request, best_positions
 
 
 class DenseChannel:
@@ -23,13 +23,16 @@ class DenseChannel:
         faiss.omp_set_num_threads(threads)
 
     def search(self, request: Request, k: int) -> Hits:
-        """The `k` items nearest to the query."""
-        scores, rows = faiss.knn(
+        """The `k` items nearest to the query; of items equally near to the last of them, faiss says which are kept."""
+        (found,), (rows,) = faiss.knn(
             request.vector[None], self._vectors, min(k, len(self._vectors)), metric=faiss.METRIC_INNER_PRODUCT
         )
+        # Of equal cosines faiss puts the larger row first.
+        order = best_positions(rows, found, k)
+        scores = found[order]
 
         def evidence(position: int) -> Evidence:
-            cosine = float(scores[0, position])
+            cosine = float(scores[position])
             return Evidence(self.name, position + 1, cosine, f"meaning: cosine {cosine:.2f}")
 
-        return Hits(rows[0].astype(np.int64), scores[0], evidence)
+        return Hits(rows[order].astype(np.int64), scores, evidence)

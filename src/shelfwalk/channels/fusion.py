@@ -17,22 +17,24 @@ RANK_CONSTANT = 60
 
 
 def fuse(hits: Mapping[str, Hits], weights: Mapping[str, float], k: int) -> Hits:
-    """The `k` best items of the channels in `weights`; ties keep the smaller catalogue row first."""
-    parts = [hits[name] for name in weights]
-    if not parts:
-        raise ValueError("fusion needs at least one channel")
+    """The `k` best items of the channels in `weights`; ties keep the smaller catalogue row first.
+
+    A channel of weight 0 takes no part: what only it found is not among them.
+    """
+    counted = {name: weight for name, weight in weights.items() if weight > 0}
+    found = [np.empty(0, np.int64), *(hits[name].rows for name in counted)]
     points = [
         weight / (RANK_CONSTANT + np.arange(1, len(hits[name]) + 1, dtype=np.float64))
-        for name, weight in weights.items()
+        for name, weight in counted.items()
     ]
-    items, place = np.unique(np.concatenate([part.rows for part in parts]), return_inverse=True)
-    totals = np.bincount(place, np.concatenate(points), len(items)).astype(np.float32)
+    items, place = np.unique(np.concatenate(found), return_inverse=True)
+    totals = np.bincount(place, np.concatenate([np.empty(0), *points]), len(items)).astype(np.float32)
     kept = best_positions(items, totals, k)
     rows, scores = items[kept], totals[kept]
 
     def evidence(position: int) -> Evidence:
-        found = evidence_of_row(hits, weights, int(rows[position]))
-        reason = "; ".join(f"{part.channel} rank {part.rank}" for part in found)
+        parts = evidence_of_row(hits, counted, int(rows[position]))
+        reason = "; ".join(f"{part.channel} rank {part.rank}" for part in parts)
         return Evidence("fused", position + 1, float(scores[position]), reason)
 
     return Hits(rows, scores, evidence)

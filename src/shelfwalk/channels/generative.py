@@ -87,7 +87,7 @@ class GenerativeChannel:
     ) -> None:
         """`vectors` [items, dimensions]; `encoder` gives the generator's query vectors if it was fine-tuned with it.
 
-        `settings` with both weights: there is none to fall back on.
+        A weight that `settings` lack counts as 0.
         """
         self._generator = generator
         self.trie = trie

@@ -17,6 +17,7 @@ LONGEST_DESCRIPTION = 600
 LONGEST_VALUE = 30
 """Longer attribute values are lists of compatible products and legal notes, which would drown the rest."""
 
+_WORD = re.compile(r"\w+")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _ANSWERS = ("true", "false", "yes", "no")
 
@@ -39,10 +40,21 @@ def spoken_values(attributes: Iterable[tuple[str, str]]) -> Iterator[str]:
 def _text(record: tuple[Any, ...], attribute_values: int) -> str:
     title, description, brand, category, attributes = record
     text: str = title
+    said = _spaced(title)
     for part in (description[:LONGEST_DESCRIPTION], brand, *reversed(category)):
-        if part and part.lower() not in text.lower():
+        words = _spaced(part)
+        if words.strip() and words not in said:
             text = f"{text}. {part}"
-    said = text.lower()
-    values = dict.fromkeys(value for value in spoken_values(attributes) if value.lower() not in said)
-    kept = list(values)[:attribute_values]
+            said += words
+    kept: list[str] = []
+    for value in spoken_values(attributes):
+        words = _spaced(value)
+        if len(kept) < attribute_values and words not in said:
+            kept.append(value)
+            said += words
     return f"{text}. {', '.join(kept)}" if kept else text
+
+
+def _spaced(text: str) -> str:
+    """The words of a text, each between spaces: "red" is then no part of "wired"."""
+    return f" {' '.join(_WORD.findall(text.lower()))} "

@@ -3,10 +3,10 @@
 In: a table of items and a seed. Out: `QueryItemPairs` of a made-up query and the item it was made from. No query and no
 judgement of anybody is read, so a shop without a log can train; a shop with one trains on the log as well.
 
-For every item: pieces of its title and of its description (1 to 4 words in a row, mostly 1 or 2); its category, leaf
-and root; its brand; brand + category; an attribute value + category; brand + attribute value. Pieces without a word of
-letters are dropped. The idea of training on text pieces is SEAL's (arXiv 2204.10628, unsupervised spans); brand, type
-and value are the fields that queries of a shop are made of.
+For every item: pieces of its title and of its description (1 to 4 words in a row, mostly 1 or 2); its category, the
+leaf and the level above it; its brand; brand + category; an attribute value + category; brand + attribute value. Pieces
+without a word of letters are dropped. The idea of training on text pieces is SEAL's (arXiv 2204.10628, unsupervised
+spans); brand, type and value are the fields that queries of a shop are made of.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class PseudoQuerySettings(Settings):
     attribute_values: int = Field(default=2, ge=0)
     most_items: int = Field(default=200_000, ge=1)
     """A larger catalogue is sampled: more pairs than a training run reads are of no use."""
+    held_out: float = Field(default=0.02, gt=0, lt=1)
+    """Share of them that is never trained on: for early stopping and for settling weights."""
 
 
 def make_pseudo_queries(items: pa.Table, settings: PseudoQuerySettings, seed: int) -> QueryItemPairs:

@@ -24,7 +24,7 @@ from shelfwalk.data.leaks import Coincidence, check_no_leak, coinciding, leaking
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.beams import BEAM_WIDTHS, BeamHits
 from shelfwalk.evaluation.evaluate import Evaluation, evaluate
-from shelfwalk.evaluation.judgements import grade_queries
+from shelfwalk.evaluation.judgements import grade_queries, refuse_unknown_queries
 from shelfwalk.evaluation.rankings import Rankings, write_trec_run
 from shelfwalk.evaluation.report import ReportInput, SampleAnswer, write_report
 from shelfwalk.evaluation.results import append_result, result_record
@@ -89,6 +89,8 @@ def evaluate_shelf(
     logged = training.filter(pa.compute.equal(training["source"], "logged"))["query"].to_pylist()
     check_no_leak(logged, texts)
     _refuse_foreign_judgements(shelf, judgements)
+    refuse_unknown_queries(grade_queries(judgements, relevant_grade), queries["query_id"].to_pylist(), "the queries")
+    out.mkdir(parents=True, exist_ok=True)
     rankings = _rank(shelf, queries, progress)
     beams = _beam_hits(shelf, queries)
     evaluation = evaluate(rankings, judgements, queries, beams, relevant_grade=relevant_grade)
@@ -194,7 +196,6 @@ def _write(
     rankings: Sequence[Rankings],
     out: Path,
 ) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     for ranking in rankings:
         write_trec_run(ranking, out / f"{ranking.channel}.run")
     facts = shelf.recorded

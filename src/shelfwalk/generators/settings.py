@@ -20,15 +20,13 @@ class DecoderSettings(Settings):
 class TrainingSettings(Settings):
     """How long and how fast the decoder learns."""
 
-    steps: int = Field(default=2_000, ge=1)
+    steps: int = Field(default=1_500, ge=1)
     batch: int = Field(default=1_024, ge=1)
     learning_rate: float = Field(default=1.5e-3, gt=0)
     warm_up_steps: int = Field(default=100, ge=0)
     weight_decay: float = Field(default=0.01, ge=0)
     item_share: float = Field(default=0.125, ge=0, lt=1)
     """Share of a batch that is items asking for themselves."""
-    held_out: float = Field(default=0.02, gt=0, lt=1)
-    """Share of the queries that is never trained on: for early stopping and for settling weights."""
     validate_every: int = Field(default=200, ge=1)
     patience: int = Field(default=4, ge=1)
     """Validations without a lower held-out loss before training stops."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,11 +55,12 @@ class FrozenQueries:
     """Query vectors that were made once."""
 
     def __init__(self, vectors: npt.NDArray[np.float32]) -> None:
-        self._vectors = torch.from_numpy(np.ascontiguousarray(vectors))
+        self._vectors = vectors
 
     def __call__(self, rows: npt.NDArray[np.int32]) -> Tensor:
         """Vectors [rows, dimensions], without gradients."""
-        return self._vectors[torch.from_numpy(rows.astype(np.int64))]
+        # Rows are taken before they become tensors: vectors that are memory-mapped stay on the disk.
+        return torch.from_numpy(self._vectors[rows])
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """Nothing."""
@@ -79,7 +81,7 @@ class TrainedQueries:
     def __call__(self, rows: npt.NDArray[np.int32]) -> Tensor:
         """Unit vectors [rows, dimensions]; a query that stands in a batch more than once is encoded once."""
         distinct, place = np.unique(rows, return_inverse=True)
-        features = self.encoder.tokenize([self._queries[row] for row in distinct])
+        features = self.encoder.preprocess([self._queries[row] for row in distinct])
         vectors = nn.functional.normalize(self.encoder(features)["sentence_embedding"].float(), dim=-1)
         return vectors[torch.from_numpy(place)]
 
@@ -136,7 +138,6 @@ class Trainer:
         self.seed = seed
         self.folder = folder
         self._codes = torch.from_numpy(data.codes.astype(np.int64))
-        self._item_vectors = torch.from_numpy(np.ascontiguousarray(data.item_vectors))
         encoder_parameters = list(data.queries.parameters())
         groups: list[dict[str, Any]] = [{"params": list(decoder.parameters()), "lr": settings.learning_rate}]
         if encoder_parameters:
@@ -179,30 +180,34 @@ class Trainer:
         self.decoder.train()
         for group, peak in zip(self._optimiser.param_groups, self._peaks, strict=True):
             group["lr"] = peak * _schedule(self._step, settings.steps, settings.warm_up_steps)
-        vectors, codes = self._batch()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._autocast):
-            logits = self.decoder(vectors, codes)
-        loss = level_loss(logits, codes)
+        loss = self._loss(*self._batch())
         self._optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self._optimiser.step()
-        value: float = loss.item()
-        if not math.isfinite(value):
+        return self._finite(loss.item())
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
             raise UserError(
-                f"Training diverged at step {self._step} (loss {value}): lower training.learning_rate in the recipe."
+                f"Training diverged after {self._step} steps (loss {loss}): lower training.learning_rate in the recipe."
             )
-        return value
+        return loss
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         generator = np.random.default_rng((self.seed, self._step))
-        items = round(self.settings.batch * self.settings.item_share)
+        items = min(round(self.settings.batch * self.settings.item_share), self.settings.batch - 1)
         pairs = generator.integers(0, len(self.data.train), self.settings.batch - items)
-        own = torch.from_numpy(generator.integers(0, len(self._codes), items))
+        own = generator.integers(0, len(self._codes), items)
         queries = self.data.queries(self.data.train.query_rows[pairs])
-        vectors = torch.cat((queries, self._item_vectors[own]))
-        asked = torch.from_numpy(self.data.train.item_rows[pairs].astype(np.int64))
-        return vectors, self._codes[torch.cat((asked, own))]
+        vectors = torch.cat((queries, torch.from_numpy(self.data.item_vectors[own])))
+        asked = np.concatenate((self.data.train.item_rows[pairs], own))
+        return vectors, self._codes[torch.from_numpy(asked)]
+
+    def _loss(self, vectors: Tensor, codes: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._autocast):
+            logits = self.decoder(vectors, codes)
+        return level_loss(logits, codes)
 
     @torch.no_grad()
     def held_out_loss(self) -> float:
@@ -211,14 +216,16 @@ class Trainer:
         pairs = np.arange(len(self.data.held_out))
         if len(pairs) > _VALIDATION_PAIRS:
             pairs = np.random.default_rng(self.seed).choice(pairs, _VALIDATION_PAIRS, replace=False)
-        codes = self._codes[torch.from_numpy(self.data.held_out.item_rows[pairs].astype(np.int64))]
-        vectors = self.data.queries(self.data.held_out.query_rows[pairs])
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._autocast):
-            logits = self.decoder(vectors, codes)
-        return float(level_loss(logits, codes))
+        total = 0.0
+        for start in range(0, len(pairs), self.settings.batch):
+            part = pairs[start : start + self.settings.batch]
+            vectors = self.data.queries(self.data.held_out.query_rows[part])
+            codes = self._codes[torch.from_numpy(self.data.held_out.item_rows[part])]
+            total += self._loss(vectors, codes).item() * len(part)
+        return total / len(pairs)
 
     def _validate(self, train_loss: float) -> None:
-        held_out = self.held_out_loss() if len(self.data.held_out) else train_loss
+        held_out = self._finite(self.held_out_loss()) if len(self.data.held_out) else train_loss
         self._train_losses.append(train_loss)
         self._held_out_losses.append(held_out)
         self._validated.append(self._step)
@@ -278,6 +285,8 @@ def _schedule(step: int, steps: int, warm_up: int) -> float:
 def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     temporary = path.with_suffix(".partial")
     save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, temporary)
+    with temporary.open("rb") as written:
+        os.fsync(written.fileno())
     temporary.replace(path)
 
 

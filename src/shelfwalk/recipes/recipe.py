@@ -13,7 +13,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from shelfwalk.channels.bm25 import Bm25Settings
 from shelfwalk.channels.generative import GenerativeSettings
@@ -24,6 +24,7 @@ from shelfwalk.generators.settings import DecoderSettings, TrainingSettings
 from shelfwalk.settings import Settings
 
 _SUFFIX = ".toml"
+_TOKENIZER_KINDS = ("residual_kmeans", "rqvae")
 
 
 class TextSettings(Settings):
@@ -60,7 +61,7 @@ class RqVaeSettings(Settings):
     latent_width: int = Field(default=32, ge=1)
     hidden_widths: tuple[Annotated[int, Field(ge=1)], ...] = (512, 256, 128)
     commitment: float = Field(default=0.25, ge=0)
-    epochs: int = Field(default=40, ge=1)
+    epochs: int = Field(default=30, ge=1)
     batch: int = Field(default=1_024, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     unique: bool = True
@@ -94,6 +95,13 @@ class Recipe(Settings):
     generative: GenerativeSettings = GenerativeSettings()
     bm25: Bm25Settings = Bm25Settings()
     fusion: FusionSettings = FusionSettings()
+
+    @field_validator("generator")
+    @classmethod
+    def _heads_share_the_width(cls, settings: DecoderSettings) -> DecoderSettings:
+        if settings.width % settings.heads:
+            raise ValueError(f"{settings.heads} heads cannot share a width of {settings.width}: give a multiple")
+        return settings
 
     @property
     def hash(self) -> str:
@@ -139,5 +147,9 @@ def parse_recipe(text: str, source: str) -> Recipe:
 
 
 def _mistake(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "recipe"
-    return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    # Pydantic names the kind of tokeniser among the places; the file has no such table.
+    place = ".".join(str(part) for part in error["loc"] if part not in _TOKENIZER_KINDS) or "recipe"
+    if error["type"] == "extra_forbidden":
+        return f"{place}: there is no such setting"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{place}: {message[0].lower()}{message[1:]}"

@@ -4,7 +4,7 @@ In: a table of items, a recipe, and where there are any judgements or a search l
 the shelf. Every step leaves its files in the shelf's `building` folder, so that an interrupted build goes on after its
 last finished step; nothing is visible to readers before the one atomic rename at the end.
 
-    catalogue → vectors → bm25 → identifiers → training pairs → generator → weights → publish
+    catalogue → vectors → identifiers → training pairs → generator → bm25 → weights → publish
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,17 +38,19 @@ from shelfwalk.data.pseudo_queries import held_out_queries, make_pseudo_queries
 from shelfwalk.data.query_item_pairs import QueryItemPairs, pairs_from_events, pairs_from_judgements
 from shelfwalk.encoders.onnx import EncoderCard, OnnxTextEncoder
 from shelfwalk.encoders.vector_cache import VectorCache
-from shelfwalk.encoders.weights import cache_folder, find_weights
+from shelfwalk.encoders.weights import cache_folder, encoder_sha256, find_weights
 from shelfwalk.errors import UserError
 from shelfwalk.generators.onnx_generator import OnnxGenerator
 from shelfwalk.recipes.recipe import Recipe
+from shelfwalk.settings import Settings
 from shelfwalk.shelf import layout
-from shelfwalk.shelf.generations import open_for_building
+from shelfwalk.shelf.generations import CURRENT, open_for_building
 from shelfwalk.shelf.settling import HeldOutQuery, held_out_phrases, settle_fusion, settle_in_cluster
 from shelfwalk.shelf.steps import StepResult, Steps
 from shelfwalk.shelf.training_tables import TrainingTables
 from shelfwalk.tokenizers.diagnosis import diagnose, refuse_dead_levels
 from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
+from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
 
 Progress = Callable[[str, int, int], None]
 """Told of (what is being done, parts done, parts in all)."""
@@ -62,6 +65,8 @@ class Build:
 
     items: pa.Table
     recipe: Recipe
+    weights_folder: Path
+    """Of the pretrained encoder."""
     tables: TrainingTables
     seed: int
     threads: int
@@ -69,15 +74,19 @@ class Build:
     steps: Steps
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def step(self, name: str, function: Callable[[Path], dict[str, Any]]) -> StepResult:
-        """Run one step, or find it done; its seconds are kept with its facts."""
+    def step(self, name: str, function: Callable[[Path, Path], dict[str, Any]], *settings: Settings) -> StepResult:
+        """Run one step, or find it done; `settings` are the parts of the recipe that it reads itself.
+
+        `function` gets the folder to fill and one for checkpoints. The step's seconds are kept with its facts.
+        """
         started = time.perf_counter()
+        asked = " ".join(part.model_dump_json() for part in settings)
 
         def timed(folder: Path) -> dict[str, Any]:
-            facts = function(folder)
+            facts = function(folder, self.steps.partial(name, asked))
             return {**facts, "seconds": round(time.perf_counter() - started, 2)}
 
-        result = self.steps.run(name, timed)
+        result = self.steps.run(name, timed, asked)
         self.seconds[name] = result.facts["seconds"]
         return result
 
@@ -98,25 +107,53 @@ def build_shelf(
     `threads` should be the cores that the build has to itself. Raises UserError for what a user can mend: training
     queries that are evaluation queries, a level of identifiers that is dead, a place that is no shelf.
     """
-    tables = tables or TrainingTables()
-    logged = _logged_pairs(items, tables)
     if items.num_rows == 0:
         raise UserError("The catalogue is empty: give items with at least one row.")
-    with open_for_building(out) as builder:
-        steps = Steps(builder.folder / "steps", _fingerprint(items, recipe, tables, seed))
-        build = Build(items, recipe, tables, seed, threads, progress, steps)
-        catalogue = build.step("catalogue", lambda folder: _write_catalogue(build, folder))
-        vectors = build.step("vectors", lambda folder: _encode_items(build, folder))
-        bm25 = build.step("bm25", lambda folder: _index_text(build, folder))
-        identifiers = build.step("identifiers", lambda folder: _fit_identifiers(build, vectors, folder))
-        pairs = build.step("pairs", lambda folder: _make_pairs(build, vectors, logged, folder))
-        generator = build.step("generator", lambda folder: _train(build, vectors, identifiers, pairs, folder))
-        weights = build.step("weights", lambda folder: _settle(build, vectors, bm25, identifiers, pairs, generator))
-        parts = [catalogue, vectors, bm25, identifiers, pairs, generator, weights]
+    tables = tables or TrainingTables()
+    logged = _logged_pairs(items, tables)
+    weights_folder = find_weights(recipe.encoder.model)
+    fingerprint = _fingerprint(items, weights_folder, tables, seed)
+    with open_for_building(out) as builder, _leaving_nothing_refused(out):
+        steps = Steps(builder.folder / "steps", fingerprint)
+        build = Build(items, recipe, weights_folder, tables, seed, threads, progress, steps)
+        catalogue = build.step("catalogue", lambda folder, _: _write_catalogue(build, folder))
+        vectors = build.step("vectors", lambda folder, _: _encode_items(build, folder), recipe.text, recipe.encoder)
+        identifiers = build.step(
+            "identifiers", lambda folder, kept: _fit_identifiers(build, vectors, folder, kept), recipe.tokenizer
+        )
+        pairs = build.step(
+            "pairs", lambda folder, _: _make_pairs(build, vectors, logged, folder), recipe.pseudo_queries
+        )
+        generator = build.step(
+            "generator",
+            lambda folder, kept: _train(build, vectors, identifiers, pairs, folder, kept),
+            recipe.generator,
+            recipe.training,
+        )
+        # After what takes minutes, so that another beam, word index or weight does not ask for it again.
+        bm25 = build.step("bm25", lambda folder, _: _index_text(build, folder), recipe.bm25)
+        weights = build.step(
+            "weights",
+            lambda folder, _: _settle(build, vectors, bm25, identifiers, pairs, generator),
+            recipe.generative,
+            recipe.fusion,
+        )
+        parts = [catalogue, vectors, identifiers, pairs, generator, bm25, weights]
         staging = _stage(builder.folder / "staging", parts)
         name = builder.publish(staging, recipe.model_dump(mode="json"), _facts(build, parts))
         builder.remove_old(2)
         return name
+
+
+@contextmanager
+def _leaving_nothing_refused(shelf: Path) -> Iterator[None]:
+    """Remove the folder of a shelf that never was one where its build is refused; call it with the lock held."""
+    try:
+        yield
+    except UserError:
+        if not (shelf / CURRENT).exists():
+            shutil.rmtree(shelf)
+        raise
 
 
 def _logged_pairs(items: pa.Table, tables: TrainingTables) -> QueryItemPairs:
@@ -125,7 +162,9 @@ def _logged_pairs(items: pa.Table, tables: TrainingTables) -> QueryItemPairs:
     if tables.judgements is not None:
         if tables.queries is None:
             raise UserError("Training judgements need their queries: give the queries file as well.")
-        parts.append(pairs_from_judgements(items, tables.queries, tables.judgements))
+        # As in an evaluation: of grades that only say yes or no, yes is enough.
+        lowest = 2 if (pa.compute.max(tables.judgements["grade"]).as_py() or 0) > 1 else 1
+        parts.append(pairs_from_judgements(items, tables.queries, tables.judgements, lowest))
     if tables.events is not None:
         parts.append(pairs_from_events(items, tables.events))
     pairs = QueryItemPairs.join(parts)
@@ -134,9 +173,9 @@ def _logged_pairs(items: pa.Table, tables: TrainingTables) -> QueryItemPairs:
     return pairs
 
 
-def _fingerprint(items: pa.Table, recipe: Recipe, tables: TrainingTables, seed: int) -> str:
+def _fingerprint(items: pa.Table, weights_folder: Path, tables: TrainingTables, seed: int) -> str:
     content = content_hash(items, tables.queries, tables.judgements, tables.events)
-    asked = (content, recipe.model_dump_json(), seed, shelfwalk.__version__)
+    asked = (content, encoder_sha256(weights_folder), seed, shelfwalk.__version__)
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
@@ -150,13 +189,13 @@ def _encode_items(build: Build, folder: Path) -> dict[str, Any]:
     """Export the encoder where it was not yet, choose its precision, encode the catalogue."""
     from shelfwalk.encoders.export import export_encoder, load_encoder, read_check, torch_encode
 
-    model = build.recipe.encoder.model
-    weights = find_weights(model)
+    weights = build.weights_folder
     texts = item_texts(build.items, build.recipe.text.encoder_attribute_values)
     sample = _sample_of(len(texts), build.seed)
     titles = build.items["title"].take(pa.array(sample)).to_pylist()
     build.progress("Exporting the encoder", 0, 1)
-    exported = export_encoder(weights, Path(model).name, build.threads, [texts[row] for row in sample], titles)
+    name = Path(build.recipe.encoder.model).name
+    exported = export_encoder(weights, name, build.threads, [texts[row] for row in sample], titles)
     build.progress("Exporting the encoder", 1, 1)
     encoder = OnnxTextEncoder(exported, build.threads)
     encode: Callable[..., npt.NDArray[np.float32]] = encoder.encode
@@ -200,14 +239,13 @@ def _vectors(step: StepResult) -> npt.NDArray[np.float32]:
     return vectors
 
 
-def _fit_identifiers(build: Build, vectors: StepResult, folder: Path) -> dict[str, Any]:
+def _fit_identifiers(build: Build, vectors: StepResult, folder: Path, checkpoints: Path) -> dict[str, Any]:
     tokenizer = _tokenizer(build)
     item_vectors = np.asarray(_vectors(vectors))
-    checkpoints = build.steps.partial("identifiers")
     tokenizer.fit(build.items, item_vectors, progress=build.progress, checkpoints=checkpoints)
     codes = tokenizer.encode(build.items, item_vectors)
     diagnosis = diagnose(codes, tokenizer.level_sizes)
-    refuse_dead_levels(diagnosis, codes, item_vectors)
+    refuse_dead_levels(diagnosis, codes, item_vectors, exempt=_numbering_levels(build.recipe, codes.shape[1]))
     tokenizer.save(folder / layout.TOKENIZER)
     Trie.build(codes).save(folder / layout.TRIE)
     return {"tokenizer": diagnosis.to_json(), "level_sizes": list(tokenizer.level_sizes)}
@@ -221,11 +259,15 @@ def _tokenizer(build: Build) -> ItemTokenizer:
         return ResidualKMeansTokenizer(settings.level_sizes, seed=build.seed, iterations=settings.iterations)
     from shelfwalk.tokenizers.rqvae import RQVAETokenizer
     from shelfwalk.tokenizers.rqvae_settings import RQVAESettings
-    from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
 
     values = settings.model_dump(exclude={"kind", "unique"})
     inner = RQVAETokenizer(RQVAESettings(**values, seed=build.seed))
     return UniqueTokenizer(inner) if settings.unique else inner
+
+
+def _numbering_levels(recipe: Recipe, levels: int) -> tuple[int, ...]:
+    """The levels that number the items of an identifier: most items are the first of theirs, as they should be."""
+    return (levels - 1,) if recipe.tokenizer.kind == "rqvae" and recipe.tokenizer.unique else ()
 
 
 def _make_pairs(build: Build, vectors: StepResult, logged: QueryItemPairs, folder: Path) -> dict[str, Any]:
@@ -237,7 +279,7 @@ def _make_pairs(build: Build, vectors: StepResult, logged: QueryItemPairs, folde
     pairs = QueryItemPairs.join([logged, pseudo])
     held_out = np.zeros(len(pairs.queries), bool)
     fresh = np.arange(len(logged.queries), len(pairs.queries))
-    held_out[fresh] = held_out_queries(len(fresh), build.recipe.training.held_out, build.seed)
+    held_out[fresh] = held_out_queries(len(fresh), build.recipe.pseudo_queries.held_out, build.seed)
     encoder = OnnxTextEncoder(vectors.folder / layout.TEXT_ENCODER, build.threads)
     query_vectors = _cached_vectors(build, encoder.card, list(pairs.queries), encoder.encode, "Encoding queries")
     np.save(folder / "query_vectors.npy", query_vectors, allow_pickle=False)
@@ -273,7 +315,7 @@ def _read_pairs(step: StepResult) -> _Pairs:
 
 
 def _train(
-    build: Build, vectors: StepResult, identifiers: StepResult, pairs: StepResult, folder: Path
+    build: Build, vectors: StepResult, identifiers: StepResult, pairs: StepResult, folder: Path, checkpoints: Path
 ) -> dict[str, Any]:
     """Train the decoder, and the encoder where the recipe says so, and export what searching needs."""
     import torch
@@ -292,9 +334,9 @@ def _train(
     decoder = IdentifierDecoder(shape)
     queries: QuerySource = FrozenQueries(read.query_vectors)
     if settings.train_encoder:
-        queries = TrainedQueries(load_encoder(find_weights(build.recipe.encoder.model)), read.train.queries)
+        queries = TrainedQueries(load_encoder(build.weights_folder), read.train.queries)
     data = TrainingData(queries, read.train, read.held_out, item_vectors, codes)
-    trainer = Trainer(decoder, data, settings, build.seed, build.steps.partial("generator"))
+    trainer = Trainer(decoder, data, settings, build.seed, checkpoints)
     stage = "Training the generator"
     report = trainer.run(lambda step, loss: build.progress(f"{stage} (loss {loss:.2f})", step, settings.steps))
     build.progress("Exporting the generator", 0, 1)
@@ -341,12 +383,11 @@ def _settle(
     fusion: dict[str, Any] = {}
     for name, parts in ((BASELINE, ("bm25", "dense")), (FUSED, tuple(channels))):
         build.progress("Settling weights", 1 + len(fusion), 3)
+        settled = settle_fusion({part: channels[part] for part in parts}, queries)
+        chosen = dict(zip(parts, settled.chosen, strict=True))
         given = build.recipe.fusion.weights
-        if given is None:
-            best = settle_fusion({part: channels[part] for part in parts}, queries)
-            fusion[name] = {"weights": dict(zip(parts, best.chosen, strict=True)), "recalls": best.recalls}
-        else:
-            fusion[name] = {"weights": {part: getattr(given, part) for part in parts}, "recalls": {}}
+        weights = chosen if given is None else {part: getattr(given, part) for part in parts}
+        fusion[name] = {"weights": weights, "settled": chosen, "recalls": settled.recalls}
     build.progress("Settling weights", 3, 3)
     return {"in_cluster": in_cluster, "fusion": fusion, "settled_on": len(queries)}
 

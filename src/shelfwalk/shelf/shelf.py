@@ -99,7 +99,7 @@ class Shelf:
         from shelfwalk.recipes.recipe import load_recipe
         from shelfwalk.shelf.building import build_shelf
 
-        table = items if isinstance(items, pa.Table) else read_items(Path(items)).table
+        table = _checked_items(items) if isinstance(items, pa.Table) else read_items(Path(items)).table
         build_shelf(table, load_recipe(recipe) if isinstance(recipe, str) else recipe, Path(out), **settings)
         return Shelf.open(out)
 
@@ -160,11 +160,8 @@ class Shelf:
             ("distinct identifiers", f"{diagnosis['distinct_share']:.1%} of items"),
             ("largest, mean cluster", f"{diagnosis['largest_cluster']:,}, {diagnosis['mean_cluster']:.1f} items"),
             ("training pairs", f"{facts['pairs']:,} of {facts['queries']:,} queries"),
-            (
-                "in-cluster weights",
-                ", ".join(f"{name} {part:g}" for name, part in facts["in_cluster"]["weights"].items()),
-            ),
-            ("fused weights", ", ".join(f"{name} {part:g}" for name, part in self.fusion_weights(FUSED).items())),
+            ("in-cluster weights", _named(facts["in_cluster"]["weights"])),
+            ("fused weights", _named(self.fusion_weights(FUSED))),
         ]
 
     def channel(self, name: str) -> Channel:
@@ -232,6 +229,16 @@ class Shelf:
     def _query_vector(self, query: str) -> npt.NDArray[np.float32]:
         vector: npt.NDArray[np.float32] = self.encoder.encode([query])[0]
         return vector
+
+
+def _checked_items(items: pa.Table) -> pa.Table:
+    """A table that was made in Python, held to the same contract as a file."""
+    from shelfwalk.data.adapter import table_block
+    from shelfwalk.data.tables import ITEM_CONTRACT
+    from shelfwalk.data.validation import BadRows, conform
+
+    name = "The table of items"
+    return conform([table_block(items)], ITEM_CONTRACT, name, BadRows(name, None))
 
 
 def _named(weights: Mapping[str, float]) -> str:

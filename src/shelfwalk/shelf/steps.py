@@ -47,14 +47,15 @@ class Steps:
         self._finished: list[str] = []
         folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self, name: str, function: Callable[[Path], Mapping[str, Any]]) -> StepResult:
+    def run(self, name: str, function: Callable[[Path], Mapping[str, Any]], settings: str = "") -> StepResult:
         """Return the step `name`, either as an earlier run left it or by calling `function` with an empty folder.
 
+        `settings`: what of the build's settings the step depends on, beside what it finds in earlier steps.
         `function` fills the folder and returns its facts (JSON; no NaN); the folder then moves, so it must not keep
         the path. Whatever it raises passes through and leaves the step undone. Raises ValueError for a bad or repeated
         name, for a step that writes `step.json` itself and for NaN in the facts; TypeError for facts that are no JSON.
         """
-        chain = self._next(name)
+        chain = self._next(name, settings)
         facts = _facts(self.folder / name, chain)
         reused = facts is not None
         if facts is None:
@@ -65,26 +66,26 @@ class Steps:
         self._finished.append(name)
         return StepResult(name, self.folder / name, facts, reused)
 
-    def partial(self, name: str) -> Path:
+    def partial(self, name: str, settings: str = "") -> Path:
         """Return the folder where the next step, `name`, may keep checkpoints: it survives an interruption.
 
         It is empty but for its record unless an interrupted run of the same step of the same build left something, and
         goes when the step is done. The step itself must write each checkpoint whole or not at all. Raises ValueError
         for a bad or repeated name.
         """
-        chain = self._next(name)
+        chain = self._next(name, settings)
         path = self.folder / f"{name}{_PARTIAL}"
         if _facts(path, chain) is None:
             self._discard(path)
             self._appear(path, chain, {})
         return path
 
-    def _next(self, name: str) -> str:
+    def _next(self, name: str, settings: str) -> str:
         if not _STEP_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no step name: use letters, digits, - and _")
         if name in self._finished:
             raise ValueError(f"the step {name!r} has run already in this build")
-        return hashlib.sha256(f"{self._chain} {name}".encode()).hexdigest()
+        return hashlib.sha256(f"{self._chain} {name} {settings}".encode()).hexdigest()
 
     def _execute(self, name: str, chain: str, function: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
         work = self.folder / f"{name}{_UNFINISHED}"

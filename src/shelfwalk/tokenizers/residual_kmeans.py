@@ -83,7 +83,7 @@ def _fit_level(points: Points, size: int, seed: int, iterations: int) -> Codeboo
 
 @contextmanager
 def _one_faiss_thread() -> Iterator[None]:
-    """Matrix products split over threads may round differently; one thread gives one result everywhere."""
+    """Matrix products split over threads may round differently; with one thread the number of cores does not matter."""
     import faiss
 
     threads = faiss.omp_get_max_threads()

@@ -32,7 +32,7 @@ class RQVAESettings:
     bfloat16: bool | None = None
     """Whether the perceptrons compute in bfloat16; None: where the processor does."""
     threads: int = 1
-    """Of torch while it trains. One gives the same result everywhere, and does not wait for a core that others use."""
+    """Of torch while it trains; with one, other work delays it little, and the number of cores changes nothing."""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -129,22 +129,16 @@ def _train_epoch(
         for level, codes in enumerate(result.codes):
             use[level] += torch.bincount(codes, minlength=len(use[level]))
         parts[number] = [part.item() for part in (result.reconstruction, result.codebook, result.commitment)]
-    _restart_dead_codes(network.codebooks, optimizer, use, result, random)
+    _restart_dead_codes(network.codebooks, use, result, random)
     return EpochLoss(*parts.mean(axis=0).tolist())
 
 
 def _restart_dead_codes(
-    codebooks: Sequence[Tensor],
-    optimizer: torch.optim.AdamW,
-    use: Sequence[Tensor],
-    last: RQVAEPass,
-    random: np.random.Generator,
+    codebooks: Sequence[Tensor], use: Sequence[Tensor], last: RQVAEPass, random: np.random.Generator
 ) -> None:
-    """Move codes without an item to residuals of items of the last batch, with fresh moments."""
+    """Move codes that no item chose to residuals of items of the last batch."""
     for codebook, counts, residuals in zip(codebooks, use, last.residuals, strict=True):
         dead = torch.nonzero(counts == 0).squeeze(1)
         chosen = torch.from_numpy(random.integers(len(residuals), size=len(dead)))
         with torch.no_grad():
             codebook[dead] = residuals[chosen]
-        for moment in ("exp_avg", "exp_avg_sq"):
-            optimizer.state[codebook][moment][dead] = 0

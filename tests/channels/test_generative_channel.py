@@ -1,0 +1,247 @@
+"""The generative channel against scores of every item of the catalogue, worked out one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shelfwalk.channels.channel import Request
+from shelfwalk.channels.generative import ClusterLabels, GenerativeChannel, GenerativeSettings
+from shelfwalk.constraints.trie import Trie
+from shelfwalk.data.tables import ITEMS
+
+Floats = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.int32]
+LEVEL_SIZES = (4, 3)
+DIMENSIONS = 5
+WIDE = 12
+"""As many paths as there are."""
+
+
+class TableGenerator:
+    """A row of weights for every code after every prefix: its logit is their product with the query's vector."""
+
+    level_sizes = LEVEL_SIZES
+
+    def __init__(self, seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        self._weights = [
+            2 * generator.normal(size=(*LEVEL_SIZES[:level], size, DIMENSIONS)).astype(np.float32)
+            for level, size in enumerate(LEVEL_SIZES)
+        ]
+
+    def log_probabilities(self, vector: Floats, prefix: Sequence[int]) -> Floats:
+        logits = self._weights[len(prefix)][tuple(prefix)] @ vector
+        return logits - np.log(np.exp(logits).sum())
+
+    def of_path(self, vector: Floats, path: Sequence[int]) -> float:
+        return sum(float(self.log_probabilities(vector, path[:level])[code]) for level, code in enumerate(path))
+
+    def encode(self, query_vectors: Floats) -> Floats:
+        return query_vectors
+
+    def start(self, queries: int) -> Codes:
+        return np.empty((queries, 1, 0), np.int32)
+
+    def step(self, memory: Floats, cache: Codes, tokens: Codes | None, level: int) -> tuple[Floats, Codes]:
+        if tokens is not None:
+            cache = np.concatenate((cache, tokens[:, :, None]), axis=2)
+        scores = [
+            [self.log_probabilities(vector, beam) for beam in beams]
+            for vector, beams in zip(memory, cache, strict=True)
+        ]
+        return np.array(scores, np.float32), cache
+
+    def reorder(self, cache: Codes, parents: npt.NDArray[np.int64]) -> Codes:
+        return np.stack([beams[order] for beams, order in zip(cache, parents, strict=True)])
+
+
+class ImpossibleGenerator(TableGenerator):
+    """Holds every code impossible."""
+
+    def log_probabilities(self, vector: Floats, prefix: Sequence[int]) -> Floats:
+        return np.full(LEVEL_SIZES[len(prefix)], -np.inf, np.float32)
+
+
+class RowShares:
+    """A share that depends on query and row only."""
+
+    def word_shares(self, query: str, rows: npt.NDArray[np.int64]) -> Floats:
+        return ((rows * 7 + len(query)) % 5 / 5).astype(np.float32)
+
+
+@dataclass
+class OtherEncoder:
+    """Gives every text one vector and remembers what it was asked."""
+
+    vector: Floats
+    asked: list[str] = field(default_factory=list)
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        self.asked += texts
+        return np.stack([self.vector] * len(texts))
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A random catalogue and its channel, whose parts a test may look at."""
+
+    codes: Codes
+    vectors: Floats
+    generator: TableGenerator
+    request: Request
+
+    @classmethod
+    def of(cls, seed: int, items: int, generator: type[TableGenerator] = TableGenerator) -> Shop:
+        random = np.random.default_rng(seed)
+        codes = np.stack([random.integers(0, size, items) for size in LEVEL_SIZES], axis=1).astype(np.int32)
+        vectors = random.normal(size=(items + 1, DIMENSIONS)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return cls(codes, vectors[:-1], generator(seed), Request("usb hub", vectors[-1]))
+
+    def channel(self, encoder: OtherEncoder | None = None, **chosen: float) -> GenerativeChannel:
+        items = pa.Table.from_pylist(
+            [{"brand": "", "category": [f"category {code}"]} for code in self.codes[:, 0].tolist()],
+            pa.schema([ITEMS.field("brand"), ITEMS.field("category")]),
+        )
+        return GenerativeChannel(
+            self.generator,
+            Trie.build(self.codes),
+            self.vectors,
+            ClusterLabels(items),
+            RowShares(),
+            GenerativeSettings(**chosen),
+            encoder,
+        )
+
+    def cluster(self, row: int) -> list[int]:
+        return np.flatnonzero((self.codes == self.codes[row]).all(axis=1)).tolist()
+
+    def slow_score(self, row: int, path_weight: float, word_weight: float) -> float:
+        share = self.generator.of_path(self.request.vector, self.codes[row]) - math.log(len(self.cluster(row)))
+        words = float(RowShares().word_shares(self.request.query, np.array([row]))[0])
+        return float(self.vectors[row] @ self.request.vector) + path_weight * share + word_weight * words
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    items=st.integers(1, 40),
+    k=st.integers(1, 50),
+    path_weight=st.sampled_from([0.0, 0.05, 1.0]),
+    word_weight=st.sampled_from([0.0, 0.3]),
+)
+def test_a_wide_beam_ranks_the_whole_catalogue(
+    seed: int, items: int, k: int, path_weight: float, word_weight: float
+) -> None:
+    shop = Shop.of(seed, items)
+    expected = [shop.slow_score(row, path_weight, word_weight) for row in range(items)]
+    hits = shop.channel(beam=WIDE, path_weight=path_weight, word_weight=word_weight).search(shop.request, k)
+    rows, scores = hits.rows.tolist(), hits.scores.tolist()
+    assert len(set(rows)) == len(rows)
+    assert scores == pytest.approx(sorted(expected, reverse=True)[:k], abs=1e-5)
+    assert scores == pytest.approx([expected[row] for row in rows], abs=1e-5)
+
+
+def test_of_equal_scores_the_smaller_row_comes_first() -> None:
+    shop = Shop(
+        np.zeros((6, 2), np.int32), np.ones((6, DIMENSIONS), np.float32), TableGenerator(0), Shop.of(0, 1).request
+    )
+    assert shop.channel(beam=WIDE).search(shop.request, 4).rows.tolist() == [0, 1, 2, 3]
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32), items=st.integers(1, 40), beam=st.integers(1, WIDE))
+def test_only_items_of_the_generated_clusters_are_found_and_all_of_them(seed: int, items: int, beam: int) -> None:
+    shop = Shop.of(seed, items)
+    channel = shop.channel(beam=beam)
+    generated = {tuple(codes) for codes in channel.generate([shop.request]).codes[0].tolist()}
+    hits = channel.search(shop.request, items)
+    assert sorted(hits.rows.tolist()) == [row for row in range(items) if tuple(shop.codes[row]) in generated]
+
+
+def test_the_beam_asked_for_takes_the_place_of_the_settings() -> None:
+    shop = Shop.of(3, 40)
+    channel = shop.channel(beam=2)
+    assert channel.generate([shop.request, shop.request]).codes.shape == (2, 2, 2)
+    assert channel.generate([shop.request], 5).codes.shape == (1, 5, 2)
+
+
+def test_items_are_taken_to_the_end_of_the_cluster_that_is_enough() -> None:
+    shop = Shop.of(5, 40)
+    best = shop.channel(beam=WIDE).generate([shop.request]).codes[0]
+    clusters = [[row for row in range(40) if (shop.codes[row] == path).all()] for path in best]
+    assert len(clusters[0]) > 1
+    first = shop.channel(beam=WIDE, most_items=len(clusters[0])).search(shop.request, 100)
+    assert sorted(first.rows.tolist()) == clusters[0]
+    second = shop.channel(beam=WIDE, most_items=len(clusters[0]) + 1).search(shop.request, 100)
+    assert sorted(second.rows.tolist()) == sorted(clusters[0] + clusters[1])
+
+
+def test_a_generator_that_holds_everything_impossible_finds_nothing() -> None:
+    shop = Shop.of(0, 20, ImpossibleGenerator)
+    assert len(shop.channel(beam=WIDE).search(shop.request, 10)) == 0
+
+
+@pytest.mark.parametrize("beam", [3, WIDE])
+def test_evidence_is_the_identifier_its_probability_and_what_its_cluster_stands_for(beam: int) -> None:
+    shop = Shop.of(7, 30)
+    hits = shop.channel(beam=beam, path_weight=0.02, word_weight=0.1).search(shop.request, 30)
+    sizes = set()
+    for place, row in enumerate(hits.rows.tolist()):
+        evidence = hits.evidence(place)
+        codes = tuple(shop.codes[row].tolist())
+        size = len(shop.cluster(row))
+        sizes.add(size)
+        assert (evidence.channel, evidence.rank, evidence.score) == ("generative", place + 1, hits.scores[place])
+        assert evidence.identifier == codes
+        assert evidence.probability == pytest.approx(
+            math.exp(shop.generator.of_path(shop.request.vector, codes)), rel=1e-4
+        )
+        assert evidence.reason == (
+            f"identifier {codes[0]}-{codes[1]} (category {codes[0]}; {size} item{'s' if size > 1 else ''}), "
+            f"probability {evidence.probability:.2g}"
+        )
+    assert len(sizes) > 1
+
+
+def test_an_encoder_of_its_own_gives_the_generators_vectors_and_nothing_else() -> None:
+    shop = Shop.of(11, 40)
+    own = OtherEncoder(-shop.request.vector)
+    channel = shop.channel(own, beam=2)
+    opposite = shop.channel(beam=2).generate([Request("", own.vector)])
+    hits = channel.search(shop.request, 40)
+    assert own.asked == ["usb hub"]
+    assert {tuple(shop.codes[row]) for row in hits.rows} == {tuple(codes) for codes in opposite.codes[0].tolist()}
+    # Items are still compared with the vector that their own were made with.
+    assert hits.scores == pytest.approx(shop.vectors[hits.rows] @ shop.request.vector, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "label"),
+    [
+        ([0, 1, 2], "hubs, Altomar"),
+        ([0, 2, 2], "lamps, Altomar"),
+        ([3], "Brennik"),
+        ([4], "no category"),
+        ([5], "cables"),
+    ],
+)
+def test_a_cluster_is_named_by_its_commonest_leaf_category_and_brand(rows: list[int], label: str) -> None:
+    items = pa.table(
+        {
+            "category": pa.array(
+                [["it", "hubs"], ["hubs"], ["home", "lamps"], [], [], ["cables"]], pa.list_(pa.string())
+            ),
+            "brand": ["Altomar", "Brennik", "Altomar", "Brennik", "", ""],
+        }
+    )
+    assert ClusterLabels(items).of(np.array(rows)) == label
