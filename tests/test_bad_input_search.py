@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_shop import Ran, SmallShop, files_of
 
 from shelfwalk.channels.names import CHANNELS
+from small_shop import Ran, SmallShop, files_of
 
 Run = Callable[..., Ran]
 
@@ -39,7 +39,7 @@ def test_an_odd_query_is_answered(small_shop: SmallShop, run_command: Run, case:
     assert (ran.status, ran.err) == (0, "")
     results = json.loads(ran.out)["results"]
     # BM25 alone may have no word to go by; whatever compares meaning always has an answer.
-    words_known = "usb" in ODD_QUERIES[case] and "\0" not in ODD_QUERIES[case]
+    words_known = "usb" in ODD_QUERIES[case]
     assert len(results) == (10 if channel != "bm25" or words_known else 0)
     if channel == "bm25":
         assert all("usb-hub" in result["item_id"] for result in results)
@@ -64,7 +64,7 @@ def test_an_empty_query(small_shop: SmallShop, run_command: Run, query: str) -> 
 
 @pytest.mark.parametrize("k", [0, -1, 1_001, 10**12])
 def test_k_out_of_range(small_shop: SmallShop, run_command: Run, k: int) -> None:
-    run_command("search", small_shop.shelf, "usb", f"-k={k}").refused(f"k is {k}", "1 to 1000 items")
+    run_command("search", small_shop.shelf, "usb", "-k", k).refused(f"k is {k}", "1 to 1000 items")
 
 
 def test_k_beyond_the_catalogue_gives_every_item(small_shop: SmallShop, run_command: Run) -> None:

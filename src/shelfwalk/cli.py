@@ -124,7 +124,7 @@ def search(
 
     # A terminal hands over broken UTF-8 as lone surrogates, which nothing can print.
     readable = query.encode("utf-8", "replace").decode("utf-8")
-    answer = Shelf.open(shelf, beam=beam).search(readable, k, channel, explain=explain)
+    answer = Shelf.open(shelf, beam=beam).search(readable, k, channel, explain=explain or as_json)
     if as_json:
         _print_json(asdict(answer))
         return

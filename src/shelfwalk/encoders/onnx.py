@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-
 from tokenizers import Tokenizer
 
 CHARACTERS_A_TOKEN = 20
@@ -79,14 +78,11 @@ class OnnxTextEncoder:
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(readable)]
         # Each text runs alone, `threads` at a time: int8 activations share one scale among all that runs together, so
         # that a batch would make a text's vector depend on its neighbours, and padding would cost more than it saves.
-        pool = ThreadPoolExecutor(self._threads)
-        try:
+        with ThreadPoolExecutor(self._threads) as pool:
             for row, vector in enumerate(pool.map(self._run, tokens)):
                 vectors[row] = vector
                 if progress is not None:
                     progress(1)
-        finally:
-            pool.shutdown(cancel_futures=True)
         return vectors
 
     def _run(self, tokens: list[int]) -> npt.NDArray[np.float32]:

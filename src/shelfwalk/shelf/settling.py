@@ -56,7 +56,7 @@ def held_out_phrases(pairs: QueryItemPairs, vectors: npt.NDArray[np.float32]) ->
     for query, item in zip(pairs.query_rows.tolist(), pairs.item_rows.tolist(), strict=True):
         relevant[query].add(item)
     shared = [row for row, items in enumerate(relevant) if len(items) >= FEWEST_ITEMS]
-    chosen = (shared or list(range(len(pairs.queries))))[:MOST_QUERIES]
+    chosen = (shared or [row for row, items in enumerate(relevant) if items])[:MOST_QUERIES]
     return [HeldOutQuery(Request(pairs.queries[row], vectors[row]), frozenset(relevant[row])) for row in chosen]
 
 

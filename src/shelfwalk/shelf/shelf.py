@@ -46,7 +46,7 @@ class Result:
     title: str
     score: float
     evidence: tuple[Evidence, ...]
-    """What each channel that found the item says; empty where no explanation was asked for."""
+    """What each channel that found the item says; empty where it was not to be explained."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class Shelf:
         build_shelf(table, load_recipe(recipe) if isinstance(recipe, str) else recipe, Path(out), **settings)
         return Shelf.open(out)
 
-    def search(self, query: str, k: int = 10, channel: str = FUSED, *, explain: bool = False) -> Answer:
-        """The `k` best items of a channel for a query, with evidence if `explain`.
+    def search(self, query: str, k: int = 10, channel: str = FUSED, *, explain: bool = True) -> Answer:
+        """The `k` best items of a channel for a query, each with its evidence unless `explain` is off.
 
         Raises UserError for an empty query, an unknown channel, or `k` outside 1 to 1,000.
         """

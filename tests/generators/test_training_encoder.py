@@ -1,0 +1,107 @@
+"""Training the text encoder along with the decoder."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from toy_training import QUERIES, Toy, assert_equal_weights, make_toy, small_decoder, trainer_of, weights_of
+
+from shelfwalk.data.query_item_pairs import QueryItemPairs
+from shelfwalk.encoders.export import load_encoder, torch_encode
+from shelfwalk.generators.training import TrainedQueries, Trainer
+
+TEXTS = ("usb hub", "lamp", "a rather long query for a laptop", "4 port usb hub")
+
+
+@pytest.fixture
+def queries(tiny_weights: Path) -> TrainedQueries:
+    return TrainedQueries(load_encoder(tiny_weights), TEXTS)
+
+
+@pytest.fixture(scope="module")
+def toy() -> Toy:
+    """The toy's queries, each the name of the cluster that it asks for, beside vectors as wide as the encoder's."""
+    return make_toy(dimensions=32)
+
+
+def named(toy: Toy, tiny_weights: Path) -> TrainedQueries:
+    names = [""] * QUERIES
+    for pairs in (toy.train, toy.held_out):
+        for query, item in zip(pairs.query_rows, pairs.item_rows, strict=True):
+            first, second = toy.codes[item]
+            names[query] = f"{'abcd'[first]} {'xyz'[second]}"
+    return TrainedQueries(load_encoder(tiny_weights), tuple(names))
+
+
+def trainer_with(toy: Toy, queries: TrainedQueries, folder: Path, seed: int = 0, steps: int = 12) -> Trainer:
+    few = QueryItemPairs(toy.held_out.queries, toy.held_out.query_rows[:20], toy.held_out.item_rows[:20])
+    settings = {"steps": steps, "validate_every": 6, "batch": 16, "encoder_learning_rate": 0.001, "warm_up_steps": 0}
+    return trainer_of(toy.data(queries=queries, held_out=few), folder, small_decoder(seed, 32), **settings)
+
+
+def test_vectors_are_those_of_the_encoder_row_by_row(queries: TrainedQueries) -> None:
+    rows = np.array([2, 0, 3, 0, 1], np.int32)
+    vectors = queries(rows)
+    expected = torch_encode(queries.encoder, [TEXTS[row] for row in rows])
+    assert vectors.dtype == torch.float32
+    assert vectors.detach().numpy() == pytest.approx(expected, abs=1e-5)
+    assert vectors.norm(dim=-1).tolist() == pytest.approx([1] * 5)
+
+
+def test_a_query_that_stands_in_a_batch_twice_is_encoded_once_and_learns_from_both(queries: TrainedQueries) -> None:
+    encoded: list[int] = []
+    queries.encoder.register_forward_pre_hook(lambda _, given: encoded.append(len(given[0]["input_ids"])))
+    weights = torch.linspace(-1, 1, 32)
+    gradients = []
+    for rows in ([1, 1, 1, 0], [1, 0]):
+        queries.encoder.zero_grad()
+        vectors = queries(np.array(rows, np.int32))
+        times = 1 if len(rows) == 4 else torch.tensor([[3.0], [1.0]])
+        (vectors * weights * times).sum().backward()
+        gradients.append([p.grad.clone() for p in queries.parameters() if p.grad is not None])
+    assert encoded == [2, 2]
+    assert len(gradients[0]) == len(gradients[1]) > 10
+    for once, thrice in zip(*gradients, strict=True):
+        assert torch.allclose(once, thrice, atol=1e-5)
+
+
+def test_no_deprecated_call_is_made(queries: TrainedQueries, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        queries(np.array([0, 1], np.int32))
+    assert caplog.messages == []
+
+
+def test_the_encoder_learns_along_with_the_decoder(toy: Toy, tiny_weights: Path, tmp_path: Path) -> None:
+    queries = named(toy, tiny_weights)
+    trainer = trainer_with(toy, queries, tmp_path, steps=60)
+    loss, before = trainer.held_out_loss(), weights_of(trainer, queries)
+    report = trainer.run()
+    assert report.held_out_loss < 0.5 * loss
+    changed = {name for name, weights in weights_of(trainer, queries).items() if not torch.equal(weights, before[name])}
+    trained = {name for name, parameter in queries.encoder.named_parameters() if parameter.grad is not None}
+    assert len(trained) > 10
+    assert changed >= {f"encoder.{name}" for name in trained}
+    # The best weights of both were written together, and are those that are there at the end.
+    assert_equal_weights(weights_of(trainer, queries), load_file(tmp_path / "best.safetensors"))
+
+
+@pytest.mark.parametrize("stop", [6, 7, 11])
+def test_interrupted_and_resumed_equals_uninterrupted(toy: Toy, tiny_weights: Path, tmp_path: Path, stop: int) -> None:
+    def progress(step: int, _: float) -> None:
+        if step == stop:
+            raise KeyboardInterrupt
+
+    whole_queries = named(toy, tiny_weights)
+    whole = trainer_with(toy, whole_queries, tmp_path / "whole")
+    report = whole.run()
+    with pytest.raises(KeyboardInterrupt):
+        trainer_with(toy, named(toy, tiny_weights), tmp_path / "parts").run(progress)
+    queries = named(toy, tiny_weights)
+    resumed = trainer_with(toy, queries, tmp_path / "parts", seed=99 if stop > 6 else 0)
+    assert resumed.run() == report
+    assert_equal_weights(weights_of(resumed, queries), weights_of(whole, whole_queries))
