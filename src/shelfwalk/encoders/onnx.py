@@ -79,7 +79,9 @@ class OnnxTextEncoder:
         # Each text runs alone, `threads` at a time: int8 activations share one scale among all that runs together, so
         # that a batch would make a text's vector depend on its neighbours, and padding would cost more than it saves.
         with ThreadPoolExecutor(self._threads) as pool:
-            for row, vector in enumerate(pool.map(self._run, tokens)):
+            # A single query, or a single thread, needs no pool: starting one takes as long as a short text.
+            run = pool.map if min(self._threads, len(tokens)) > 1 else map
+            for row, vector in enumerate(run(self._run, tokens)):
                 vectors[row] = vector
                 if progress is not None:
                     progress(1)

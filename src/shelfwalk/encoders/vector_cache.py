@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from shelfwalk.encoders.onnx import EncoderCard
 
-BLOCK = 2_048
+BLOCK = 1_024
 """Texts encoded between two writes: what an interruption can cost."""
 
 Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
