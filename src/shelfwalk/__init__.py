@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shelfwalk.errors import UserError
+from shelfwalk.version import __version__
 
 if TYPE_CHECKING:
     from shelfwalk.shelf.shelf import Shelf
 
-__version__ = "0.1.0"
 __all__ = ["Shelf", "UserError", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # Late, so that `import shelfwalk` costs nothing and the version can be read by any room.
+    # Late, so that `import shelfwalk` costs nothing.
     if name == "Shelf":
         from shelfwalk.shelf.shelf import Shelf
 

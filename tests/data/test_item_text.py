@@ -87,6 +87,10 @@ def test_a_part_is_left_out_only_if_the_same_words_stand_before_it(record: dict[
     assert text_of(**record) == text
 
 
+def test_an_attribute_value_inside_a_word_is_not_said_yet() -> None:
+    assert text_of(1, title="Wired hub", attributes=[("colour", "Red")]) == "Wired hub. Red"
+
+
 def test_of_a_long_description_the_beginning_is_read() -> None:
     text = text_of(description="x" * LONGEST_DESCRIPTION + "never")
     assert text == f"Hub. {'x' * LONGEST_DESCRIPTION}"

@@ -81,23 +81,15 @@ def test_runs_no_padding_though_the_tokenizer_asks_for_it(exported: Exported, mo
     assert sorted(lengths) == [2, 5, 6]
 
 
-def test_tells_progress_text_by_text(exported: Exported) -> None:
-    done: list[int] = []
-    exported.encoder(threads=2).encode(exported.texts, done.append)
-    assert sum(done) == len(exported.texts)
+def test_texts_encoded_together_keep_their_order_and_their_vectors(exported: Exported) -> None:
+    texts = exported.texts * 30
+    # The float model: padding and neighbours must not matter.
+    together = exported.encoder(threads=2).encode_together(texts)
+    np.testing.assert_allclose(together, exported.encoder().encode(texts), atol=1e-4)
 
 
-def test_an_interruption_ends_the_work_at_once(exported: Exported) -> None:
-    encoder = exported.encoder()
-    run, ran = encoder._run, []
-    encoder._run = lambda tokens: ran.append(tokens) or run(tokens)  # type: ignore[method-assign, func-returns-value]
-
-    def interrupt(_: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        encoder.encode(exported.texts * 10, interrupt)
-    assert len(ran) < len(exported.texts) * 5
+def test_no_texts_together_are_no_vectors(exported: Exported) -> None:
+    assert exported.encoder().encode_together([]).shape == (0, 32)
 
 
 def test_the_identity_names_the_function_and_not_its_name() -> None:

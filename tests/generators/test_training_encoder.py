@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
 from toy_training import QUERIES, Toy, assert_equal_weights, make_toy, small_decoder, trainer_of, weights_of
 
 from shelfwalk.data.query_item_pairs import QueryItemPairs
@@ -70,10 +70,13 @@ def test_a_query_that_stands_in_a_batch_twice_is_encoded_once_and_learns_from_bo
         assert torch.allclose(once, thrice, atol=1e-5)
 
 
-def test_no_deprecated_call_is_made(queries: TrainedQueries, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        queries(np.array([0, 1], np.int32))
-    assert caplog.messages == []
+def test_the_deprecated_name_of_preprocessing_is_not_needed(
+    queries: TrainedQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.array([0, 1], np.int32)
+    expected = queries(rows)
+    monkeypatch.setattr(SentenceTransformer, "tokenize", None, raising=False)
+    assert torch.equal(queries(rows), expected)
 
 
 def test_the_encoder_learns_along_with_the_decoder(toy: Toy, tiny_weights: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ In: a folder with `model.onnx`, `tokenizer.json` and `encoder.json`. Out: unit v
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
+BATCH = 32
+"""Texts that `encode_together` runs at once: the fastest of the sizes measured."""
 CHARACTERS_A_TOKEN = 20
 """How much text is read for each token of the limit: the longest word of a usual vocabulary and its space. What lies
 beyond would be cut off as tokens; not reading it bounds the time."""
@@ -68,29 +70,50 @@ class OnnxTextEncoder:
         self._threads = threads
         self._session = onnx_session(folder / "model.onnx", threads=1)
 
-    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> npt.NDArray[np.float32]:
-        """Encode texts as unit vectors, float32 [len(texts), dimensions]; `progress` is told of each finished text.
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Encode texts as unit vectors, float32 [len(texts), dimensions].
 
-        The vector of a text does not depend on the texts beside it.
+        The vector of a text does not depend on the texts beside it: each runs alone, `threads` at a time.
         """
         vectors = np.empty((len(texts), self.card.dimensions), np.float32)
-        readable = [_readable(text[: CHARACTERS_A_TOKEN * self.card.token_limit]) for text in texts]
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(readable)]
-        # Each text runs alone, `threads` at a time: int8 activations share one scale among all that runs together, so
-        # that a batch would make a text's vector depend on its neighbours, and padding would cost more than it saves.
+        tokens = self._tokens(texts)
         with ThreadPoolExecutor(self._threads) as pool:
             # A single query, or a single thread, needs no pool: starting one takes as long as a short text.
             run = pool.map if min(self._threads, len(tokens)) > 1 else map
-            for row, vector in enumerate(run(self._run, tokens)):
-                vectors[row] = vector
-                if progress is not None:
-                    progress(1)
+            for row, vector in enumerate(run(self._run, [[ids] for ids in tokens])):
+                vectors[row] = vector[0]
         return vectors
 
-    def _run(self, tokens: list[int]) -> npt.NDArray[np.float32]:
-        input_ids = np.array([tokens], np.int64)
-        result = self._session.run(None, {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)})[0]
-        return np.asarray(result[0], np.float32)
+    def encode_together(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """As `encode`, in batches of texts of like length: twice as fast for queries, equal for long texts.
+
+        Int8 activations of a batch share one scale, so that a vector depends on its neighbours by about as much as int8
+        differs from float: good enough to train on, not to compare items by.
+        """
+        vectors = np.empty((len(texts), self.card.dimensions), np.float32)
+        tokens = self._tokens(texts)
+        order = np.argsort([len(ids) for ids in tokens], kind="stable")
+        batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        with ThreadPoolExecutor(self._threads) as pool:
+            results = pool.map(self._run, [[tokens[row] for row in rows] for rows in batches])
+            for rows, batch in zip(batches, results, strict=True):
+                vectors[rows] = batch
+        return vectors
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        readable = [_readable(text[: CHARACTERS_A_TOKEN * self.card.token_limit]) for text in texts]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(readable)]
+
+    def _run(self, tokens: list[list[int]]) -> npt.NDArray[np.float32]:
+        """The vectors of one batch, padded to its longest text."""
+        longest = max(len(ids) for ids in tokens)
+        input_ids = np.zeros((len(tokens), longest), np.int64)
+        attention_mask = np.zeros_like(input_ids)
+        for row, ids in enumerate(tokens):
+            input_ids[row, : len(ids)] = ids
+            attention_mask[row, : len(ids)] = 1
+        result = self._session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})[0]
+        return np.asarray(result, np.float32)
 
 
 def _readable(text: str) -> str:

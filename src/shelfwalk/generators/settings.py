@@ -20,7 +20,7 @@ class DecoderSettings(Settings):
 class TrainingSettings(Settings):
     """How long and how fast the decoder learns."""
 
-    steps: int = Field(default=1_500, ge=1)
+    steps: int = Field(default=1_200, ge=1)
     batch: int = Field(default=1_024, ge=1)
     learning_rate: float = Field(default=1.5e-3, gt=0)
     warm_up_steps: int = Field(default=100, ge=0)

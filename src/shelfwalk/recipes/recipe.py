@@ -11,9 +11,10 @@ import tomllib
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from shelfwalk.channels.bm25 import Bm25Settings
 from shelfwalk.channels.generative import GenerativeSettings
@@ -74,6 +75,12 @@ class ChannelWeights(Settings):
     bm25: float = Field(default=1.0, ge=0)
     dense: float = Field(default=1.0, ge=0)
     generative: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _some_channel_counts(self) -> Self:
+        if not self.bm25 + self.dense:
+            raise PydanticCustomError("weights", "bm25 and dense are both 0: give at least one of them some weight")
+        return self
 
 
 class FusionSettings(Settings):

@@ -24,7 +24,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import shelfwalk
 from shelfwalk.channels.bm25 import Bm25Channel
 from shelfwalk.channels.channel import Channel
 from shelfwalk.channels.dense import DenseChannel
@@ -51,6 +50,7 @@ from shelfwalk.shelf.training_tables import TrainingTables
 from shelfwalk.tokenizers.diagnosis import diagnose, refuse_dead_levels
 from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
 from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
+from shelfwalk.version import __version__
 
 Progress = Callable[[str, int, int], None]
 """Told of (what is being done, parts done, parts in all)."""
@@ -175,7 +175,7 @@ def _logged_pairs(items: pa.Table, tables: TrainingTables) -> QueryItemPairs:
 
 def _fingerprint(items: pa.Table, weights_folder: Path, tables: TrainingTables, seed: int) -> str:
     content = content_hash(items, tables.queries, tables.judgements, tables.events)
-    asked = (content, encoder_sha256(weights_folder), seed, shelfwalk.__version__)
+    asked = (content, encoder_sha256(weights_folder), seed, __version__)
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
@@ -203,7 +203,8 @@ def _encode_items(build: Build, folder: Path) -> dict[str, Any]:
         # Int8 was no faster or not as good here: in batches torch is the fastest that is left.
         trained = load_encoder(weights)
         encode = lambda new: torch_encode(trained, new)  # noqa: E731
-    vectors = _cached_vectors(build, encoder.card, texts, encode, "Encoding items")
+    cache = VectorCache(cache_folder(), encoder.card)
+    vectors = cache.encode(texts, encode, _advancing(build, "Encoding items", len(texts)))
     np.save(folder / layout.VECTORS, vectors, allow_pickle=False)
     shutil.copytree(exported, folder / layout.TEXT_ENCODER)
     return {"encoder": asdict(encoder.card), "check": asdict(read_check(exported.parent))}
@@ -213,17 +214,16 @@ def _sample_of(count: int, seed: int) -> npt.NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).permutation(count)[:_SAMPLE])
 
 
-def _cached_vectors(
-    build: Build, card: EncoderCard, texts: list[str], encode: Callable[..., npt.NDArray[np.float32]], stage: str
-) -> npt.NDArray[np.float32]:
+def _advancing(build: Build, stage: str, total: int) -> Callable[[int], None]:
+    """A function that is told how much more of a stage is done."""
     done = 0
 
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        build.progress(stage, min(done, len(texts)), len(texts))
+        build.progress(stage, done, total)
 
-    return VectorCache(cache_folder(), card).encode(texts, encode, advance)
+    return advance
 
 
 def _index_text(build: Build, folder: Path) -> dict[str, Any]:
@@ -281,7 +281,10 @@ def _make_pairs(build: Build, vectors: StepResult, logged: QueryItemPairs, folde
     fresh = np.arange(len(logged.queries), len(pairs.queries))
     held_out[fresh] = held_out_queries(len(fresh), build.recipe.pseudo_queries.held_out, build.seed)
     encoder = OnnxTextEncoder(vectors.folder / layout.TEXT_ENCODER, build.threads)
-    query_vectors = _cached_vectors(build, encoder.card, list(pairs.queries), encoder.encode, "Encoding queries")
+    # Apart from the items' vectors, which are not made in batches.
+    cache = VectorCache(cache_folder() / "training_queries", encoder.card)
+    advance = _advancing(build, "Encoding queries", len(pairs.queries))
+    query_vectors = cache.encode(pairs.queries, encoder.encode_together, advance)
     np.save(folder / "query_vectors.npy", query_vectors, allow_pickle=False)
     np.save(folder / "pairs.npy", np.stack((pairs.query_rows, pairs.item_rows)), allow_pickle=False)
     sources = np.where(np.arange(len(pairs.queries)) < len(logged.queries), "logged", "pseudo")

@@ -26,11 +26,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import shelfwalk
 from shelfwalk.errors import UserError
 from shelfwalk.files import sync_folder, sync_tree, write_whole
 from shelfwalk.shelf import manifest as manifests
 from shelfwalk.shelf.manifest import FORMAT_VERSION, MANIFEST, Manifest
+from shelfwalk.version import __version__
 
 CURRENT = "CURRENT"
 GENERATIONS = "generations"
@@ -192,7 +192,7 @@ def _seal(staging: Path, recipe: Mapping[str, Any], facts: Mapping[str, Any]) ->
     sync_tree(staging)
     manifest = Manifest(
         format_version=FORMAT_VERSION,
-        shelfwalk_version=shelfwalk.__version__,
+        shelfwalk_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         recipe=dict(recipe),
         facts=dict(facts),

@@ -1,0 +1,136 @@
+"""Recipes: the shipped ones load, a hash names their values, and every mistake of a file is told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from shelfwalk.errors import UserError
+from shelfwalk.recipes.recipe import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text
+
+LEAST = 'name = "mine"\n[tokenizer]\nkind = "residual_kmeans"\n'
+
+
+def leaves(values: dict[str, Any], place: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The place of every single value in nested settings."""
+    found = []
+    for name, value in values.items():
+        inner = isinstance(value, dict)
+        found += leaves(value, (*place, name)) if inner else [(*place, name)]
+    return found
+
+
+def changed(value: Any) -> Any:
+    """Another value of the same kind, near enough to be valid."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 4
+    if isinstance(value, float):
+        return value * 0.5 + 0.003
+    if isinstance(value, str):
+        return "porter" if value == "english" else f"{value}-other"
+    if value is None:
+        return 0.125
+    return [*value, 7]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_shipped_recipe_says_how_it_is_built_and_carries_its_name(name: str) -> None:
+    text = recipe_text(name)
+    assert text.startswith(f"# shelfwalk build --items items.parquet --recipe {name} --out my.shelf\n")
+    assert load_recipe(name).name == name
+
+
+def test_the_systems_that_are_shipped() -> None:
+    names = recipe_names()
+    assert {"rqkmeans", "tiger"} <= set(names)
+    assert names == tuple(sorted(names))
+    rqkmeans, tiger = load_recipe("rqkmeans").tokenizer, load_recipe("tiger").tokenizer
+    assert rqkmeans.kind == "residual_kmeans"
+    assert (tiger.kind, tiger.level_sizes, tiger.commitment, tiger.unique) == ("rqvae", (256, 256, 256), 0.25, True)
+
+
+def test_a_copy_of_a_recipe_is_the_recipe(tmp_path: Path) -> None:
+    for name in recipe_names():
+        path = tmp_path / f"{name}.toml"
+        path.write_text(recipe_text(name))
+        assert load_recipe(str(path)) == load_recipe(name)
+        assert load_recipe(str(path)).hash == load_recipe(name).hash
+
+
+def test_the_hash_is_of_the_values_and_not_of_how_they_are_written() -> None:
+    spelt_out = f"# the same\n{LEAST}iterations = 20\n[training]\nweight_decay = 0.01\n[generator]\n"
+    assert parse_recipe(spelt_out, "a").hash == parse_recipe(LEAST, "b").hash
+    assert parse_recipe(f"{LEAST}[bm25]\nk1 = 2\n", "a").hash == parse_recipe(f"{LEAST}[bm25]\nk1 = 2.0\n", "b").hash
+    assert len(parse_recipe(LEAST, "b").hash) == 16
+
+
+@pytest.mark.parametrize("kind", ["residual_kmeans", "rqvae"])
+def test_the_hash_changes_with_every_single_value(kind: str) -> None:
+    recipe = parse_recipe(LEAST.replace("residual_kmeans", kind), "x")
+    values = recipe.model_dump(mode="json")
+    values["fusion"]["weights"] = {"bm25": 1.0, "dense": 1.0, "generative": 0.5}
+    hashes = {Recipe.model_validate(values).hash}
+    places = [place for place in leaves(values) if place != ("tokenizer", "kind")]
+    for place in places:
+        other = Recipe.model_validate(values).model_dump(mode="json")
+        inner = other
+        for part in place[:-1]:
+            inner = inner[part]
+        inner[place[-1]] = changed(inner[place[-1]])
+        hashes.add(Recipe.model_validate(other).hash)
+    assert len(places) > 25
+    assert len(hashes) == len(places) + 1
+
+
+def test_a_recipe_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValidationError):
+        load_recipe("tiger").training.steps = 3
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    text = 'colour = "red"\n[tokenizer]\nkind = "rqvae"\nlevel_sizes = [0]\n[training]\nsteps = "many"\nstep = 3\n'
+    with pytest.raises(UserError) as refused:
+        parse_recipe(text, "mine.toml")
+    sentence = str(refused.value)
+    for words in (
+        "The recipe mine.toml is not valid: ",
+        "name: field required",
+        "colour: there is no such setting",
+        "tokenizer.level_sizes.0: input should be greater than or equal to 1",
+        "training.steps: input should be a valid integer",
+        "training.step: there is no such setting",
+    ):
+        assert words in sentence
+    assert sentence.count("\n") == 0
+    assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "0", '"fast"', "[1]"])
+def test_a_learning_rate_that_is_none(value: str) -> None:
+    with pytest.raises(UserError, match=r"training\.learning_rate: "):
+        parse_recipe(f"{LEAST}[training]\nlearning_rate = {value}\n", "x")
+
+
+@given(st.integers(8, 64), st.integers(1, 16))
+def test_heads_share_the_width(width: int, heads: int) -> None:
+    text = f"{LEAST}[generator]\nwidth = {width}\nheads = {heads}\n"
+    if width % heads == 0:
+        assert parse_recipe(text, "x").generator.heads == heads
+    else:
+        with pytest.raises(UserError, match=f"generator: {heads} heads cannot share a width of {width}"):
+            parse_recipe(text, "x")
+
+
+@given(st.text())
+def test_any_text_is_a_recipe_or_one_sentence(text: str) -> None:
+    try:
+        assert parse_recipe(text, "x").name
+    except UserError as error:
+        assert str(error).startswith("The recipe x is ")

@@ -1,0 +1,197 @@
+"""`shelfwalk evaluate` and the demonstration: the shape of what they print, and the files that they leave."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shelfwalk.channels.names import CHANNELS
+from shelfwalk.cli import main
+from shelfwalk.evaluation.rankings import read_trec_run
+from shelfwalk.evaluation.results import read_results
+from shelfwalk.shelf.shelf import Shelf
+from small_shop import Ran, SmallShop, write_csv
+
+Run = Callable[..., Ran]
+PLAIN = ("R@10", "R@100", "R@300", "nDCG@10", "RR")
+MEASURES = {*PLAIN, *(f"Judged-{name}" for name in PLAIN), "Unjudged@10"}
+BEAMS = {f"{name}@beam{width}" for name in ("HitRate", "Items") for width in (1, 10, 100)}
+OWN = {"bm25": {"ExclusiveR@100"}, "dense": {"ExclusiveR@100"}, "generative": {"ExclusiveR@100", *BEAMS}}
+
+
+def refuse_constant(name: str) -> None:
+    raise AssertionError(f"{name} is no JSON")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evaluation") / "new" / "results"
+
+
+@pytest.fixture(scope="module")
+def printed(small_shop: SmallShop, results: Path) -> Any:
+    """What `evaluate --json` prints, evaluated once."""
+    files = ["--queries", str(small_shop.queries_file), "--judgements", str(small_shop.judgements_file)]
+    with redirect_stdout(StringIO()) as out:
+        assert main(["evaluate", str(small_shop.shelf), *files, "--out", str(results), "--json"]) == 0
+    text = out.getvalue()
+    assert text.count("\n") == 1
+    return json.loads(text, parse_constant=refuse_constant)
+
+
+def test_the_object_has_the_documented_shape(printed: Any) -> None:
+    assert printed.keys() >= {"figures", "intervals", "queries"}
+    assert printed["figures"].keys() == printed["intervals"].keys() == set(CHANNELS)
+    for channel in CHANNELS:
+        figures, intervals = printed["figures"][channel], printed["intervals"][channel]
+        assert figures.keys() == intervals.keys() == MEASURES | OWN.get(channel, set())
+        for measure, mean in figures.items():
+            low, high = intervals[measure]
+            assert low <= mean <= high or math.isclose(low, high)
+            assert 0 <= mean <= (1 if not measure.startswith("Items") else 120)
+
+
+def test_the_queries_that_count_are_told_apart(printed: Any) -> None:
+    """Of ten queries nine have something relevant; "usb hub" is spelt as a pseudo-query is, the others are not."""
+    assert (printed["queries"], printed["left_out"], printed["relevant_grade"]) == (9, 1, 2)
+    assert printed["coinciding_queries"] == [8]
+    assert printed["coinciding_pseudo_queries"]
+    without = printed["without_coinciding"]
+    assert without["queries"] == 8
+    assert without["figures"].keys() == printed["figures"].keys()
+
+
+def test_the_figures_are_those_of_the_runs(small_shop: SmallShop, printed: Any, results: Path) -> None:
+    """Recall at 10 by hand, from the files that were left and the judgements as they are on the disk."""
+    relevant: dict[str, set[str]] = {}
+    for line in small_shop.judgements_file.read_text().splitlines()[1:]:
+        query, item, grade = line.split(",")
+        if int(grade) >= 2:
+            relevant.setdefault(query, set()).add(item)
+    for channel in CHANNELS:
+        run = read_trec_run(results / f"{channel}.run")
+        ranked = dict(zip(run.query_ids, run.item_ids, strict=True))
+        recalls = [len(items & set(ranked.get(query, [])[:10])) / len(items) for query, items in relevant.items()]
+        assert printed["figures"][channel]["R@10"] == pytest.approx(sum(recalls) / len(recalls))
+    assert printed["figures"]["bm25"]["R@100"] == 1.0
+
+
+def test_hit_rates_grow_with_the_beam(printed: Any) -> None:
+    figures = printed["figures"]["generative"]
+    for name in ("HitRate", "Items"):
+        found = [figures[f"{name}@beam{width}"] for width in (1, 10, 100)]
+        assert found == sorted(found)
+    assert (figures["HitRate@beam100"], figures["Items@beam100"]) == (1.0, 120.0)
+
+
+def test_latency_is_told_at_the_agreed_beam_and_the_recipes(printed: Any) -> None:
+    assert [latency["beam"] for latency in printed["latencies"]] == [50, 10]
+    assert all(0 < latency["median"] <= latency["p99"] for latency in printed["latencies"])
+
+
+def test_what_is_left_on_the_disk(small_shop: SmallShop, printed: Any, results: Path) -> None:
+    names = {path.name for path in results.iterdir()}
+    assert names == {"results.jsonl", "report.html", *(f"{channel}.run" for channel in CHANNELS)}
+    (record,) = read_results(results / "results.jsonl").records
+    assert (record.recipe, record.recipe_hash, record.seed) == ("small", small_shop.recipe.hash, 0)
+    assert record.figures == printed["figures"]
+    assert record.intervals == printed["intervals"]
+
+
+def test_the_report_needs_no_other_file(printed: Any, results: Path) -> None:
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "small on 120 items" in page
+    assert "<svg" in page
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!#|data:)[^"'\s>]+""", page)
+    assert not re.findall(r"<(?:script|link|iframe|img)\b[^>]*https?:", page)
+    assert not re.findall(r"@import|url\((?!#|[\"']?(?:#|data:))", page)
+    for channel in CHANNELS:
+        assert channel in page
+
+
+def test_the_table_on_the_terminal(
+    small_shop: SmallShop, run_command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second evaluation into the same folder adds a line and says in words what the object says."""
+    monkeypatch.setenv("COLUMNS", "160")
+    queries = write_csv(tmp_path / "q.csv", ("id", "query"), [("a", "best desk lamp"), ("b", "usb hub")])
+    judgements = write_csv(
+        tmp_path / "j.csv",
+        ("id", "item_id", "rating"),
+        [("a", "desk-lamp-dunlo-0", 1), ("b", "usb-hub-dunlo-0", 1), ("b", "gone", 1)],
+    )
+    out = tmp_path / "results"
+    arguments = ["evaluate", small_shop.shelf, "--queries", queries, "--judgements", judgements, "--out", out]
+    arguments += ["--column", "query_id=id", "--column", "grade=rating"]
+    for lines in (1, 2):
+        ran = run_command(*arguments)
+        assert ran.status == 0
+        assert len(read_results(out / "results.jsonl").records) == lines
+    for words in (*CHANNELS, "R@100", "nDCG@10", "Hit rate @ beam", "coincide", "at beam 50: median", "report.html"):
+        assert words in ran.out
+    assert "Asking queries" in ran.err
+
+
+def test_evaluating_a_shelf_on_what_it_learned_from(small_shop: SmallShop, run_command: Run, tmp_path: Path) -> None:
+    """A shelf that was trained on judged queries refuses them, and spellings of them, as evaluation queries."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from shelfwalk.shelf import layout
+    from shelfwalk.shelf.generations import open_generation, publish
+
+    own = small_shop.copy_of_shelf(tmp_path)
+    folder, manifest = open_generation(own)
+    staging = own / "building" / "again"
+    shutil.copytree(folder, staging, ignore=shutil.ignore_patterns("manifest.json"))
+    table = pq.read_table(staging / layout.TRAINING_QUERIES)
+    logged = pa.table({"query": ["warm desk lamps"], "source": ["logged"], "held_out": [False]})
+    pq.write_table(pa.concat_tables([table, logged.cast(table.schema)]), staging / layout.TRAINING_QUERIES)
+    publish(own, staging, manifest.recipe, manifest.facts)
+    judgements = write_csv(tmp_path / "j.csv", ("query_id", "item_id", "grade"), [("a", "desk-lamp-dunlo-0", 1)])
+    for query in ("warm desk lamps", "Warm desk lamp", "warm desk lampz"):
+        queries = write_csv(tmp_path / "q.csv", ("query_id", "query"), [("a", query)])
+        arguments = ("--queries", queries, "--judgements", judgements, "--out", tmp_path / "results")
+        run_command("evaluate", own, *arguments).refused("training queries are evaluation queries", repr(query))
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_demonstration_from_files_to_answers(
+    small_shop: SmallShop,
+    shop_cache: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Over a shelf that is built already, so that only what the demonstration adds takes time."""
+    from shelfwalk import demo
+
+    data, out = tmp_path / "gadgets", tmp_path / "demo"
+    data.mkdir()
+    for path in (small_shop.items_file, small_shop.queries_file, small_shop.judgements_file):
+        shutil.copy(path, data)
+    out.mkdir()
+    small_shop.copy_of_shelf(out).rename(out / "gadgets.shelf")
+    arguments = ["demo", str(data), "--out", str(out), "--recipe", str(small_shop.recipe_file)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert demo.main() == 0
+    told = capsys.readouterr().out
+    assert "gadgets: 120 items." in told
+    asked = re.findall(r'^shelfwalk search \S+/gadgets\.shelf "(.+)" -k 3 --explain$', told, re.MULTILINE)
+    assert len(asked) == 3
+    assert f'.venv/bin/shelfwalk search {out}/gadgets.shelf "your query" --explain' in told
+    assert len(Shelf.open(out / "gadgets.shelf").search(asked[0]).results) == 10
+    assert (out / "report.html").is_file()
+    monkeypatch.setattr(sys, "argv", ["demo", str(tmp_path / "nowhere")])
+    assert demo.main() == 2
+    assert capsys.readouterr().err.startswith("shelfwalk: There is no folder")
