@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results" / "search_speed.json"
-BEAMS = (10, 50, 100, 300)
+BEAMS = (10, 50, 100, 500)
 COLD_STARTS = 5
 BUSY = 0.3
 
@@ -97,7 +97,7 @@ def main() -> None:
     }
     vectors = dict(zip(queries, shelf.encoder.encode(queries), strict=True))
     parts["dense"] = lambda query: shelf.dense.search(Request(query, vectors[query]), 300)
-    for beam in (50, 300):
+    for beam in (50, 500):
         channel = shelf.with_beam(beam).generative
         parts[f"generative, beam {beam}"] = lambda query, channel=channel: channel.search(
             Request(query, vectors[query]), 300

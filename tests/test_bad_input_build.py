@@ -152,7 +152,9 @@ def test_a_catalogue_without_words_cannot_train(
     items = write_csv(tmp_path / "x.csv", ("item_id", "title"), [("a", "1"), ("b", "2")])
     own = small_shop.copy_of_shelf(tmp_path)
     for out in (tmp_path / "new.shelf", own):
-        ran = run_command("build", "--items", items, "--recipe", small_shop.recipe_file, "--out", out, "--quiet")
+        ran = run_command(
+            "build", "--items", items, "--recipe", small_shop.recipe_file, "--out", out, "--quiet", "--threads", 1
+        )
         ran.refused("no pair of a query and an item to train on")
     assert not (tmp_path / "new.shelf").exists()
     assert Shelf.open(own).search("usb hub").results == Shelf.open(small_shop.shelf).search("usb hub").results
@@ -172,7 +174,18 @@ def test_a_catalogue_from_which_little_can_be_learned(
     rows = SMALL_CATALOGUES[case]
     pq.write_table(catalogue(rows), tmp_path / "x.parquet")
     out = tmp_path / "x.shelf"
-    build = ("build", "--items", tmp_path / "x.parquet", "--recipe", small_shop.recipe_file, "--out", out, "--quiet")
+    build = (
+        "build",
+        "--items",
+        tmp_path / "x.parquet",
+        "--recipe",
+        small_shop.recipe_file,
+        "--out",
+        out,
+        "--quiet",
+        "--threads",
+        1,
+    )
     assert run_command(*build) == Ran(0, "", "")
     for channel in CHANNELS:
         ran = run_command("search", out, "usb hub", "-k", 50, "--channel", channel, "--explain", "--json")

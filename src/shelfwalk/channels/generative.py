@@ -29,9 +29,9 @@ _LABEL_ITEMS = 50
 class GenerativeSettings(Settings):
     """How a query is answered by generation."""
 
-    beam: int = Field(default=300, ge=1, le=10_000)
+    beam: int = Field(default=500, ge=1, le=10_000)
     """Identifiers generated for a query."""
-    most_items: int = Field(default=2_000, ge=1)
+    most_items: int = Field(default=4_000, ge=1)
     """Items taken out of their clusters for scoring, at most (to the end of a cluster)."""
     path_weight: float | None = Field(default=None, ge=0)
     word_weight: float | None = Field(default=None, ge=0)

@@ -1,0 +1,153 @@
+"""Settling weights: only held-out phrases count, the choice is the best by plain recall, and ties go as told."""
+
+from __future__ import annotations
+
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shelfwalk.channels.channel import Evidence, Hits, Request
+from shelfwalk.channels.fusion import RANK_CONSTANT
+from shelfwalk.constraints.trie import Trie
+from shelfwalk.data.query_item_pairs import QueryItemPairs
+from shelfwalk.ranking.in_cluster import Candidates
+from shelfwalk.shelf import settling
+from shelfwalk.shelf.settling import HeldOutQuery, held_out_phrases, settle_fusion, settle_in_cluster
+
+
+def request(text: str) -> Request:
+    return Request(text, np.zeros(2, np.float32))
+
+
+class FixedChannel:
+    """Answers each query with a list that is given."""
+
+    def __init__(self, name: str, rows: dict[str, list[int]]) -> None:
+        self.name = name
+        self._rows = rows
+        self.depths: set[int] = set()
+
+    def search(self, request: Request, k: int) -> Hits:
+        self.depths.add(k)
+        rows = np.array(self._rows[request.query], np.int64)
+        return Hits(rows, -np.arange(len(rows), dtype=np.float32), lambda position: Evidence(self.name, 1, 0.0, ""))
+
+
+def pairs_of(items_of_query: dict[str, list[int]]) -> QueryItemPairs:
+    return QueryItemPairs.of((query, item) for query, items in items_of_query.items() for item in items)
+
+
+def test_phrases_are_the_queries_that_several_items_gave() -> None:
+    pairs = pairs_of({"hub": [4, 1, 9], "a title's own": [4], "twice one": [2, 2, 2], "lamp": [7, 8, 9, 10]})
+    vectors = np.arange(8, dtype=np.float32).reshape(4, 2)
+    found = held_out_phrases(pairs, vectors)
+    assert [(query.request.query, query.relevant) for query in found] == [
+        ("hub", {1, 4, 9}),
+        ("lamp", {7, 8, 9, 10}),
+    ]
+    np.testing.assert_array_equal([query.request.vector for query in found], vectors[[0, 3]])
+
+
+def test_without_phrases_all_held_out_queries_count_and_no_others() -> None:
+    """Queries of the training part stand in the same list, but have no pair here: nothing is right for them."""
+    queries = ("trained", "hub", "also trained", "lamp")
+    pairs = QueryItemPairs(queries, np.array([1, 3, 3], np.int32), np.array([5, 6, 7], np.int32))
+    found = held_out_phrases(pairs, np.zeros((4, 2), np.float32))
+    assert [(query.request.query, query.relevant) for query in found] == [("hub", {5}), ("lamp", {6, 7})]
+    assert held_out_phrases(pairs_of({}), np.zeros((0, 2), np.float32)) == []
+
+
+def test_phrases_are_bounded() -> None:
+    pairs = pairs_of({f"phrase {number}": [0, 1, 2] for number in range(settling.MOST_QUERIES + 5)})
+    found = held_out_phrases(pairs, np.zeros((len(pairs.queries), 2), np.float32))
+    assert len(found) == settling.MOST_QUERIES
+
+
+lists = st.lists(st.integers(0, 29), unique=True, max_size=12)
+
+
+def plain_recall(lists_of: list[list[int]], weights: tuple[float, ...], relevant: set[int], cutoff: int) -> float:
+    """Reciprocal rank fusion, one item after the other."""
+    points: dict[int, np.float32] = {}
+    for rows, weight in zip(lists_of, weights, strict=True):
+        for rank, row in enumerate(rows, start=1):
+            points[row] = points.get(row, 0.0) + weight / (RANK_CONSTANT + rank)
+    best = sorted(points, key=lambda row: (-np.float32(points[row]), row))[:cutoff]
+    return len(relevant & set(best)) / min(len(relevant), cutoff)
+
+
+@given(st.lists(st.tuples(lists, lists, lists, st.sets(st.integers(0, 29), min_size=1)), max_size=4))
+def test_fusion_weights_are_the_best_by_plain_recall(cases: list[tuple[Any, ...]]) -> None:
+    names = ("bm25", "dense", "generative")
+    channels = {
+        name: FixedChannel(name, {str(row): case[place] for row, case in enumerate(cases)})
+        for place, name in enumerate(names)
+    }
+    queries = [HeldOutQuery(request(str(row)), frozenset(case[3])) for row, case in enumerate(cases)]
+    with pytest.MonkeyPatch.context() as patch:
+        # So short that the weights decide what is among the first.
+        patch.setattr(settling, "CUTOFF", 5)
+        settled = settle_fusion(channels, queries)
+    assert all(channel.depths <= {settling.DEPTH} for channel in channels.values())
+    choices = [weights for weights in product((0.25, 0.5, 1.0), repeat=3) if 1.0 in weights]
+    expected = {
+        weights: float(np.mean([plain_recall(list(case[:3]), weights, case[3], 5) for case in cases])) if cases else 0.0
+        for weights in choices
+    }
+    assert settled.recalls == pytest.approx({"/".join(map(str, weights)): mean for weights, mean in expected.items()})
+    best = max(settled.recalls.values())
+    equal = [weights for weights in choices if settled.recalls["/".join(map(str, weights))] == best]
+    assert settled.chosen in equal
+    assert sum(settled.chosen) == max(map(sum, equal))
+
+
+def test_fusion_prefers_equal_weights_where_nothing_speaks_against() -> None:
+    channels = {name: FixedChannel(name, {"q": [1, 2]}) for name in ("bm25", "dense")}
+    settled = settle_fusion(channels, [HeldOutQuery(request("q"), frozenset({1}))])
+    assert settled.chosen == (1.0, 1.0)
+    assert set(settled.recalls) == {"1.0/1.0", "1.0/0.5", "0.5/1.0", "1.0/0.25", "0.25/1.0"}
+
+
+def in_cluster_channel(cosines: list[float], shares: list[float], probabilities: list[float]) -> Any:
+    """Four items, each a cluster of its own, with given scores."""
+    trie = Trie.build(np.arange(4, dtype=np.int32)[:, None])
+    candidates = Candidates(np.arange(4), np.arange(4), np.log(np.array(probabilities, np.float32)))
+    given = (candidates, np.array(cosines, np.float32), np.array(shares, np.float32))
+    return SimpleNamespace(trie=trie, candidates=lambda request: given)
+
+
+@pytest.mark.parametrize(
+    ("cosines", "shares", "probabilities", "chosen"),
+    [
+        # The cosine alone finds item 0: no weight is needed.
+        ([0.9, 0.5, 0.5, 0.5], [0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], (0.0, 0.0)),
+        # Its words bring it before the others, from 0.2 on.
+        ([0.5, 0.65, 0.6, 0.6], [1, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], (0.0, 0.2)),
+        # Its path is more probable by a factor of e^20.
+        ([0.5, 0.85, 0.6, 0.6], [0, 0, 0, 0], [1, np.exp(-20), np.exp(-20), np.exp(-20)], (0.02, 0.0)),
+    ],
+)
+def test_in_cluster_weights_are_the_smallest_that_find_the_item(
+    monkeypatch: pytest.MonkeyPatch,
+    cosines: list[float],
+    shares: list[float],
+    probabilities: list[float],
+    chosen: tuple[float, float],
+) -> None:
+    monkeypatch.setattr(settling, "CUTOFF", 1)
+    channel = in_cluster_channel(cosines, shares, probabilities)
+    settled = settle_in_cluster(channel, [HeldOutQuery(request("q"), frozenset({0}))])
+    assert settled.chosen == chosen
+    assert len(settled.recalls) == len(settling.PATH_WEIGHTS) * len(settling.WORD_WEIGHTS)
+    assert settled.recalls["/".join(map(str, chosen))] == 1.0
+
+
+def test_without_queries_nothing_is_weighed() -> None:
+    channel = in_cluster_channel([1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1])
+    assert settle_in_cluster(channel, []).chosen == (0.0, 0.0)
+    assert settle_fusion({"bm25": FixedChannel("bm25", {})}, []).chosen == (1.0,)
