@@ -22,7 +22,7 @@ CHANNELS = ("bm25", "dense", "generative", "bm25+dense", "fused")
 MEASURES = ("R@100", "R@300", "nDCG@10", "Judged-R@100", "ExclusiveR@100")
 
 
-def run_seed(data: Path, work: Path, seed: int, recipe: str) -> None:
+def run_seed(data: Path, work: Path, seed: int, recipe: str, threads: int) -> None:
     """Build and evaluate the shelf of one seed; its line goes to the results file."""
     from shelfwalk.data.dataset import open_dataset
     from shelfwalk.evaluation.shelf_evaluation import evaluate_shelf
@@ -36,7 +36,7 @@ def run_seed(data: Path, work: Path, seed: int, recipe: str) -> None:
         sys.exit(f"{data} has no queries with judgements.")
     place = work / f"{recipe}-seed{seed}.shelf"
     with shown_progress() as progress:
-        build_shelf(dataset.items, load_recipe(recipe), place, seed=seed, progress=progress)
+        build_shelf(dataset.items, load_recipe(recipe), place, seed=seed, threads=threads, progress=progress)
         results = work / f"{recipe}-seed{seed}"
         result = evaluate_shelf(Shelf.open(place), dataset.queries, dataset.judgements, results, progress=progress)
     print_evaluation(result, results)
@@ -102,12 +102,13 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--recipe", default="rqkmeans")
+    parser.add_argument("--threads", type=int, default=2, help="cores that each build has to itself")
     parser.add_argument("--work", type=Path, default=Path("demo/icecat"))
     parser.add_argument("--table", action="store_true", help="print the table of the results at hand")
     arguments = parser.parse_args()
     if arguments.data:
         for seed in arguments.seeds:
-            run_seed(arguments.data, arguments.work, seed, arguments.recipe)
+            run_seed(arguments.data, arguments.work, seed, arguments.recipe, arguments.threads)
     if arguments.table:
         print(table([json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]))
 
