@@ -82,10 +82,8 @@ def _differences(runs: Sequence[Mapping[str, Any]]) -> str:
             for comparison in run["comparisons"]
             if (comparison["first"], comparison["second"], comparison["measure"]) == ("fused", "bm25+dense", "R@100")
         ]
-        outcome = found[0]
-        parts.append(
-            f"{outcome['mean']:+.3f} [{outcome['low']:+.3f}, {outcome['high']:+.3f}] p = {outcome['p_value']:.2f}"
-        )
+        low, high = found[0]["interval"]
+        parts.append(f"{found[0]['difference']:+.3f} [{low:+.3f}, {high:+.3f}] p = {found[0]['p']:.2f}")
     return f"Paired difference of R@100, fused − bm25+dense, for each seed: {'; '.join(parts)}."
 
 

@@ -137,9 +137,12 @@ def _beam_hits(shelf: Shelf, queries: pa.Table) -> BeamHits:
     channel = shelf.generative
     texts = queries["query"].to_pylist()
     vectors = shelf.encoder.encode(texts)
-    requests = [Request(text, vector) for text, vector in zip(texts, vectors, strict=True)]
-    beams = channel.generate(requests, max(*BEAM_WIDTHS, channel.settings.beam))
-    clusters = np.where(beams.states >= 0, beams.states - channel.trie.first_leaf, -1)
+    width = max(*BEAM_WIDTHS, channel.settings.beam)
+    clusters = np.full((len(texts), width), -1, np.int64)
+    for row, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
+        # One query at a time: the beams of all queries together would take gigabytes.
+        states = channel.generate([Request(text, vector)], width).states[0]
+        clusters[row, : len(states)] = np.where(states >= 0, states - channel.trie.first_leaf, -1)
     leaf_of_item = channel.trie.leaf_of_item().tolist()
     cluster_of_item = dict(zip(shelf.items["item_id"].to_pylist(), leaf_of_item, strict=True))
     return BeamHits(tuple(queries["query_id"].to_pylist()), clusters, cluster_of_item, channel.trie.cluster_sizes())
