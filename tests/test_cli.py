@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from errno import ENOENT, ENOSPC
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from shelfwalk.channels.names import CHANNELS
+from shelfwalk.shelf import building
 from shelfwalk.shelf.generations import generations
 from shelfwalk.shelf.shelf import Shelf
 from small_shop import Ran, SmallShop, files_of, write_csv
@@ -207,6 +209,28 @@ def test_a_column_that_only_one_file_calls_otherwise(small_shop: SmallShop, run_
     arguments += ["--column", "item_id=sku", "--column", "query_id=qid"]
     run_command(*arguments).refused("1 of 1 training queries are evaluation queries", "'usb hub'", "'USB hubs'")
     assert not (tmp_path / "x.shelf").exists()
+
+
+def test_ctrl_c_is_one_sentence_and_a_fault_of_ours_is_none(
+    small_shop: SmallShop, run_command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = ("build", "--items", small_shop.items_file, "--recipe", small_shop.recipe_file, "--out", tmp_path / "x")
+
+    def raising(error: BaseException) -> Callable[..., str]:
+        def build_shelf(*arguments: object, **settings: object) -> str:
+            raise error
+
+        return build_shelf
+
+    monkeypatch.setattr(building, "build_shelf", raising(KeyboardInterrupt()))
+    ran = run_command(*build)
+    assert (ran.status, ran.out, ran.err.count("\n")) == (130, "", 1)
+    assert ran.err.startswith("shelfwalk: stopped; a build goes on where it was")
+    monkeypatch.setattr(building, "build_shelf", raising(OSError(ENOSPC, "No space left on device", "items.arrow")))
+    run_command(*build).refused("items.arrow: No space left on device")
+    monkeypatch.setattr(building, "build_shelf", raising(FileNotFoundError(ENOENT, "No such file", "step.json")))
+    with pytest.raises(FileNotFoundError):
+        run_command(*build)
 
 
 def test_a_folder_of_a_known_layout_is_built(

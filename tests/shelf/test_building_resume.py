@@ -174,7 +174,10 @@ def test_weights_that_changed_in_their_folder_are_used(small_shop: SmallShop, sh
 def test_ctrl_c_on_the_real_command(small_shop: SmallShop, tmp_path: Path) -> None:
     """Everything anew, with an empty cache, in processes of their own: nothing but one sentence is ever printed."""
     shelf = tmp_path / "my.shelf"
-    command = [sys.executable, "-c", "import sys; from shelfwalk.cli import main; sys.exit(main())", "build"]
+    # A process started in the background ignores Ctrl-C, and so would all that it starts.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from shelfwalk.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "build"]
     command += ["--items", str(small_shop.items_file), "--recipe", str(small_shop.recipe_file), "--out", str(shelf)]
     command += ["--threads", "1", "--quiet"]
     environment = {**os.environ, "SHELFWALK_CACHE": str(tmp_path / "cache")}
