@@ -112,8 +112,11 @@ class Recipe(Settings):
 
     @property
     def hash(self) -> str:
-        """Sixteen hexadecimal digits that name the recipe's values."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        """Sixteen hexadecimal digits that name the recipe's values.
+
+        What a recipe leaves out is left out, so that a part that only other recipes have does not rename it.
+        """
+        return hashlib.sha256(self.model_dump_json(exclude_none=True).encode()).hexdigest()[:16]
 
 
 def recipe_names() -> tuple[str, ...]:
