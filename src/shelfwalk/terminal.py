@@ -81,7 +81,8 @@ def print_built(out: Path) -> None:
     shelf = Shelf.open(out, verify=False)
     facts = shelf.recorded
     console = Console(highlight=False)
-    console.print(_levels(shelf))
+    if shelf.is_generative:
+        console.print(_levels(shelf))
     seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in facts["seconds"].items())
     console.print(Text(f"Published {shelf.folder} ({facts['items']:,} items). Seconds: {seconds}."), soft_wrap=True)
     console.print(Text(f'Next: shelfwalk search {out} "your query" --explain'), soft_wrap=True)
@@ -115,7 +116,8 @@ def print_shelf(shelf: Shelf, console: Console) -> None:
     for name, value in shelf.facts():
         summary.add_row(name, Text(value))
     console.print(summary)
-    console.print(_levels(shelf))
+    if shelf.is_generative:
+        console.print(_levels(shelf))
     files = Table(title="files", title_justify="left")
     for heading in ("file", "bytes", "sha256"):
         files.add_column(heading, justify="right" if heading == "bytes" else "left")

@@ -89,9 +89,7 @@ def test_the_same_seed_gives_the_same_shelf(small_shop: SmallShop, shop_cache: P
 def test_another_seed_gives_other_identifiers(small_shop: SmallShop, shop_cache: Path, tmp_path: Path) -> None:
     own = tmp_path / "x.shelf"
     with pytest.raises(Enough):
-        build_shelf(
-            small_shop.items(), small_shop.recipe, own, seed=3, threads=1, progress=stop_at("Making pseudo-queries")
-        )
+        build_shelf(small_shop.items(), small_shop.recipe, own, seed=3, threads=1, progress=stop_at("Training"))
     codebook = "tokenizer/codebook_1.npy"
     other = np.load(own / "building" / "steps" / "identifiers" / codebook)
     assert not np.array_equal(other, np.load(Shelf.open(small_shop.shelf).folder / codebook))
@@ -154,7 +152,7 @@ def test_a_level_that_only_numbers_items_is_not_taken_for_dead(
     )
     own = tmp_path / "x.shelf"
     with pytest.raises(Enough):
-        build_shelf(small_shop.items(), recipe, own, threads=1, progress=stop_at("Making pseudo-queries"))
+        build_shelf(small_shop.items(), recipe, own, threads=1, progress=stop_at("Training"))
     codes = np.load(own / "building" / "steps" / "identifiers" / "trie" / "tokens.npy")[-120:]
     assert np.mean(codes == 0) >= 0.98
 

@@ -35,13 +35,11 @@ def train_towers(
     logged = read.of_source(read.train, logged=True)
     pseudo = read.of_source(read.train, logged=False)
     data = TwoTowerData(queries, items, logged, pseudo, read.to_choose_by())
-    stage = "Training two towers"
-    query_tower, item_tower, report = train_two_towers(
-        data,
-        settings,
-        build.seed,
-        lambda step, loss: build.progress(f"{stage} (loss {loss:.2f})", step, settings.steps),
-    )
+
+    def advance(step: int, loss: float) -> None:
+        build.progress(f"Training two towers (loss {loss:.2f})", step, settings.steps)
+
+    query_tower, item_tower, report = train_two_towers(data, settings, build.seed, advance)
     query_tower.save(folder / layout.QUERY_TOWER)
     np.save(folder / layout.VECTORS, item_tower.vectors(items.texts, items.vectors), allow_pickle=False)
     np.save(folder / QUERY_VECTORS, query_tower.vectors(queries.texts, queries.vectors), allow_pickle=False)
