@@ -4,9 +4,10 @@ In: texts and their vectors by the pretrained encoder. Out: unit vectors of the 
 2013): two towers over hashed letter trigrams, compared by cosine. Departure: each tower also reads the pretrained
 vector and adds to it what it has learned, so that before training it is the pretrained encoder and never worse.
 
-    tower(text) = unit( v + W2 relu( W1 [v ; mean of the table's rows of the text's pieces] + b1 ) + b2 )
+    tower(text) = unit( v + W2 relu( W1 [v ; bag] + b1 ) + b2 )
 
-Running a tower takes numpy alone: a search needs no torch.
+with bag = the sum of the table's rows of the text's pieces over the root of their number, so that one word that matters
+is not averaged away in a long title. Running a tower takes numpy alone: a search needs no torch.
 """
 
 from __future__ import annotations
@@ -61,13 +62,13 @@ class Tower:
         return unit
 
     def _bags(self, hashed: HashedTexts) -> Floats:
-        """The mean of the table's rows of each text's pieces; zeros for a text without a word."""
+        """The bag of each text; zeros for a text without a word."""
         lengths = np.diff(hashed.offsets)
         bags = np.zeros((len(hashed), self.table.shape[1]), np.float32)
         filled = lengths > 0
         if filled.any():
             sums = np.add.reduceat(self.table[hashed.pieces], hashed.offsets[:-1][filled], axis=0)
-            bags[filled] = sums / lengths[filled, None]
+            bags[filled] = sums / np.sqrt(lengths[filled, None], dtype=np.float32)
         return bags
 
     def save(self, folder: Path) -> None:

@@ -68,7 +68,7 @@ class TowerNetwork(nn.Module):
 
     def __init__(self, dimensions: int, settings: TwoTowerSettings) -> None:
         super().__init__()
-        self.table = nn.EmbeddingBag(settings.buckets, settings.piece_width, mode="mean", sparse=True)
+        self.table = nn.EmbeddingBag(settings.buckets, settings.piece_width, mode="sum", sparse=True)
         nn.init.normal_(self.table.weight, std=0.1)
         self.hidden = nn.Linear(dimensions + settings.piece_width, settings.hidden_width)
         self.dropout = nn.Dropout(settings.dropout)
@@ -79,14 +79,16 @@ class TowerNetwork(nn.Module):
 
     def forward(self, pieces: Tensor, offsets: Tensor, text_vectors: Tensor) -> Tensor:
         """Unit vectors [texts, dimensions] of hashed texts and their pretrained vectors."""
-        inputs = torch.cat((text_vectors, self.table(pieces, offsets)), dim=1)
+        lengths = torch.diff(offsets, append=torch.tensor([len(pieces)]))
+        bags = self.table(pieces, offsets) / lengths.clamp(min=1).sqrt()[:, None]
+        inputs = torch.cat((text_vectors, bags), dim=1)
         hidden = self.dropout(torch.relu(self.hidden(inputs)))
         return nn.functional.normalize(text_vectors + self.out(hidden), dim=-1)
 
     def trained(self) -> Tower:
-        """The tower as arrays."""
+        """The tower as arrays, which further training does not change."""
         weights = (self.table.weight, self.hidden.weight.T, self.hidden.bias, self.out.weight.T, self.out.bias)
-        return Tower(*(np.ascontiguousarray(weight.detach().numpy(), np.float32) for weight in weights))
+        return Tower(*(np.array(weight.detach().numpy(), np.float32, order="C") for weight in weights))
 
 
 def train_two_towers(
@@ -196,7 +198,7 @@ def no_negatives(
     the pair's own place. The first `len(item_rows)` candidates are the right items of the pairs, in their order.
     """
     same_query = query_rows[:, None] == query_rows[None, :]
-    masked = item_rows[:, None] == candidates[None, :]
+    masked: npt.NDArray[np.bool_] = item_rows[:, None] == candidates[None, :]
     for_query = np.zeros_like(masked)
     for_query[:, : len(item_rows)] = same_query
     masked |= for_query

@@ -19,8 +19,6 @@ from shelfwalk.data.leaks import check_no_leak
 from shelfwalk.data.pseudo_queries import held_out_queries, make_pseudo_queries
 from shelfwalk.data.query_item_pairs import QueryItemPairs, pairs_from_events, pairs_from_judgements
 from shelfwalk.encoders.onnx import OnnxTextEncoder
-from shelfwalk.encoders.vector_cache import VectorCache
-from shelfwalk.encoders.weights import cache_folder
 from shelfwalk.errors import UserError
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
@@ -31,6 +29,7 @@ PAIRS = "pairs.npy"
 QUERY_VECTORS = "query_vectors.npy"
 LOGGED_SHARE = 0.5
 """Of the pairs that a generator learns from, where a recipe does not say: a log speaks as shoppers do."""
+_BLOCK = 4_096
 ENOUGH_LOGGED = 1_000
 """Logged queries of which some are held out; of fewer, all are trained on."""
 
@@ -59,10 +58,7 @@ def make_pairs(build: Build, vectors: StepResult, logged: QueryItemPairs, folder
     build.progress("Making pseudo-queries", 1, 1)
     pairs = QueryItemPairs.join([logged, pseudo])
     encoder = OnnxTextEncoder(vectors.folder / layout.TEXT_ENCODER, build.threads)
-    # Apart from the items' vectors, which are not made in batches.
-    cache = VectorCache(cache_folder() / "training_queries", encoder.card)
-    advance = build.advancing("Encoding queries", len(pairs.queries))
-    query_vectors = cache.encode(pairs.queries, encoder.encode_together, advance)
+    query_vectors = _encode_queries(build, encoder, pairs.queries)
     np.save(folder / QUERY_VECTORS, query_vectors, allow_pickle=False)
     np.save(folder / PAIRS, np.stack((pairs.query_rows, pairs.item_rows)), allow_pickle=False)
     sources = np.where(np.arange(len(pairs.queries)) < len(logged.queries), "logged", "pseudo")
@@ -70,6 +66,21 @@ def make_pairs(build: Build, vectors: StepResult, logged: QueryItemPairs, folder
     queries = pa.table({"query": pa.array(pairs.queries, pa.string()), "source": sources, "held_out": held_out})
     pq.write_table(queries, folder / layout.TRAINING_QUERIES)
     return {"pairs": len(pairs), "queries": len(pairs.queries), "logged_queries": len(logged.queries)}
+
+
+def _encode_queries(build: Build, encoder: OnnxTextEncoder, queries: tuple[str, ...]) -> npt.NDArray[np.float32]:
+    """The vectors of all queries, in blocks for the progress's sake.
+
+    Not kept by text: a vector made in a batch depends on its neighbours, and a vector kept from another build would
+    make this one depend on what was built before it.
+    """
+    advance = build.advancing("Encoding queries", len(queries))
+    blocks = []
+    for start in range(0, len(queries), _BLOCK):
+        block = queries[start : start + _BLOCK]
+        blocks.append(encoder.encode_together(block))
+        advance(len(block))
+    return np.concatenate(blocks) if blocks else np.empty((0, encoder.card.dimensions), np.float32)
 
 
 def _held_out(build: Build, logged: int, queries: int) -> npt.NDArray[np.bool_]:
