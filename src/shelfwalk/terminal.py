@@ -99,12 +99,9 @@ def print_evaluation(result: ShelfEvaluation, out: Path) -> None:
         console.print(Text("The same without these queries:"))
         print_means(result.without_coinciding, console)
     for latency in result.latencies:
-        console.print(
-            Text(
-                f"Shelf.search at beam {latency.beam}: median {latency.median:.1f} ms, p99 {latency.p99:.1f} ms "
-                f"({latency.queries} searches, one thread)."
-            )
-        )
+        beam = "" if latency.beam is None else f" at beam {latency.beam}"
+        times = f"median {latency.median:.1f} ms, p99 {latency.p99:.1f} ms"
+        console.print(Text(f"Shelf.search{beam}: {times} ({latency.queries} searches, one thread)."))
     console.print(
         Text(f"Report: {out / 'report.html'}; results: {out / 'results.jsonl'}; TREC runs: {out}/*.run"), soft_wrap=True
     )

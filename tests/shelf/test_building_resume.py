@@ -192,7 +192,7 @@ def test_ctrl_c_on_the_real_command(small_shop: SmallShop, tmp_path: Path) -> No
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=3)
         out, err = process.communicate()
-    sentence = "shelfwalk: stopped; a build goes on where it was when the same command is run again.\n"
+    sentence = "shelfwalk: stopped; nothing half-made is left, and a build goes on where it was.\n"
     assert (process.returncode, out, err) == (130, "", sentence)
     assert "catalogue" in finished_steps(shelf)
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -18,7 +18,7 @@ class TwoTowerSettings(Settings):
     batch: int = Field(default=512, ge=2)
     random_items: int = Field(default=512, ge=0)
     """Negatives drawn evenly from the catalogue for each batch, beside the items of its other pairs."""
-    steps: int = Field(default=2_000, ge=1)
+    steps: int = Field(default=1_000, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)

@@ -68,7 +68,7 @@ class TowerNetwork(nn.Module):
 
     def __init__(self, dimensions: int, settings: TwoTowerSettings) -> None:
         super().__init__()
-        self.table = nn.EmbeddingBag(settings.buckets, settings.piece_width, mode="sum", sparse=True)
+        self.table = nn.EmbeddingBag(settings.buckets, settings.piece_width, mode="sum")
         nn.init.normal_(self.table.weight, std=0.1)
         self.hidden = nn.Linear(dimensions + settings.piece_width, settings.hidden_width)
         self.dropout = nn.Dropout(settings.dropout)
@@ -119,16 +119,14 @@ class _Training:
         self._item_tower = TowerNetwork(dimensions, settings)
         towers = (self._query_tower, self._item_tower)
         tables = [tower.table.weight for tower in towers]
-        dense = [weight for tower in towers for weight in (*tower.hidden.parameters(), *tower.out.parameters())]
-        # A batch touches a few thousand rows of a table: only those have gradients, and only those are moved.
-        self._optimisers = (
-            torch.optim.SparseAdam(tables, lr=settings.learning_rate),
-            torch.optim.AdamW(dense, lr=settings.learning_rate, weight_decay=settings.weight_decay),
-        )
+        layers = [weight for tower in towers for weight in (*tower.hidden.parameters(), *tower.out.parameters())]
+        # A row of a table is moved only by the texts that have its piece: it must not decay while none comes.
+        groups = [{"params": tables, "weight_decay": 0.0}, {"params": layers, "weight_decay": settings.weight_decay}]
+        self._optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
     def run(self, progress: Callable[[int, float], None]) -> tuple[Tower, Tower, TwoTowerReport]:
         best = (self._query_tower.trained(), self._item_tower.trained())
-        before = highest = self._held_out_recall(best)
+        before = highest = self._held_out_recall()
         recalls: list[float] = []
         best_step = step = 0
         waiting = self._settings.patience * self._settings.validate_every
@@ -137,10 +135,10 @@ class _Training:
             step += 1
             progress(step, loss)
             if step % self._settings.validate_every == 0 or step == self._settings.steps:
-                towers = (self._query_tower.trained(), self._item_tower.trained())
-                recalls.append(self._held_out_recall(towers))
+                recalls.append(self._held_out_recall())
                 if recalls[-1] > highest:
-                    best, best_step, highest = towers, step, recalls[-1]
+                    best = (self._query_tower.trained(), self._item_tower.trained())
+                    best_step, highest = step, recalls[-1]
         return *best, TwoTowerReport(step, best_step, before, tuple(recalls))
 
     def _train_one(self, step: int) -> float:
@@ -154,14 +152,12 @@ class _Training:
         logits = queries @ items.T / self._settings.temperature
         logits = logits.masked_fill(torch.from_numpy(no_negatives(query_rows, item_rows, candidates)), _NEVER)
         loss = nn.functional.cross_entropy(logits, torch.arange(len(query_rows)))
-        for optimiser in self._optimisers:
-            optimiser.zero_grad()
+        for group in self._optimiser.param_groups:
+            # Straight down to a tenth.
+            group["lr"] = self._settings.learning_rate * (1 - 0.9 * step / self._settings.steps)
+        self._optimiser.zero_grad()
         loss.backward()
-        for optimiser in self._optimisers:
-            for group in optimiser.param_groups:
-                # Straight down to a tenth.
-                group["lr"] = self._settings.learning_rate * (1 - 0.9 * step / self._settings.steps)
-            optimiser.step()
+        self._optimiser.step()
         return float(loss.item())
 
     def _batch(self, generator: np.random.Generator) -> tuple[npt.NDArray[np.int32], ...]:
@@ -177,16 +173,18 @@ class _Training:
         query_rows = np.concatenate([part.query_rows[pairs] for part, pairs in drawn])
         return query_rows, np.concatenate([part.item_rows[pairs] for part, pairs in drawn]), random_rows
 
-    def _held_out_recall(self, towers: tuple[Tower, Tower]) -> float:
+    @torch.no_grad()
+    def _held_out_recall(self) -> float:
         """The mean over held-out queries (at most 1,000) of the share of their items among the nearest 100."""
         queries = np.unique(self._data.held_out.query_rows)
         if not len(queries):
             return 0.0
         if len(queries) > _VALIDATION_QUERIES:
             queries = np.sort(np.random.default_rng(self._seed).choice(queries, _VALIDATION_QUERIES, replace=False))
-        asked = towers[0].hashed_vectors(self._query_pieces.take(queries), self._data.queries.vectors[queries])
-        items = towers[1].hashed_vectors(self._item_pieces, self._data.items.vectors)
-        return mean_recall(queries, asked, items, self._data.held_out)
+        every_item = np.arange(len(self._data.items.texts), dtype=np.int32)
+        asked = _embed(self._query_tower.eval(), self._query_pieces, self._data.queries.vectors, queries)
+        items = _embed(self._item_tower.eval(), self._item_pieces, self._data.items.vectors, every_item)
+        return mean_recall(queries, asked.numpy(), items.numpy(), self._data.held_out)
 
 
 def no_negatives(
