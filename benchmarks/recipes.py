@@ -5,8 +5,8 @@
     python benchmarks/recipes.py demo/standard-market --name standard-market --recipes dssm rqkmeans tiger
 
 builds one shelf a recipe and seed in a work folder (an interrupted run goes on where it was), evaluates each, and
-appends a line for each to benchmarks/results/NAME.jsonl. `python -m shelfwalk.evaluation.document_tables README.md docs/*.md
---write` puts what these files hold into the docs.
+appends a line for each to benchmarks/results/NAME.jsonl. `python -m shelfwalk.evaluation.document_tables README.md
+docs/*.md --write` puts what these files hold into the docs.
 """
 
 from __future__ import annotations
