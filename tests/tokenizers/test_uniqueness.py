@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.errors import UserError
+from shelfwalk.tokenizers.learning_pairs import LearningPairs
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.saved_tokenizer import open_tokenizer
 from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
@@ -151,7 +153,7 @@ def test_a_level_of_no_codes() -> None:
         UniqueTokenizer(GivenCodes(), size=0)
 
 
-def test_progress_and_checkpoints_reach_the_inner_tokeniser(tmp_path: Path) -> None:
+def test_pairs_progress_and_checkpoints_reach_the_inner_tokeniser(tmp_path: Path) -> None:
     received = {}
 
     class Inner(GivenCodes):
@@ -159,8 +161,9 @@ def test_progress_and_checkpoints_reach_the_inner_tokeniser(tmp_path: Path) -> N
             received.update(arguments)
             return self
 
-    UniqueTokenizer(Inner()).fit(*batch([("a", (1, 2))]), progress=print, checkpoints=tmp_path)
-    assert received == {"progress": print, "checkpoints": tmp_path}
+    pairs = LearningPairs(QueryItemPairs.of([("red", 0)]), np.ones((1, 2), np.float32))
+    UniqueTokenizer(Inner()).fit(*batch([("a", (1, 2))]), pairs, progress=print, checkpoints=tmp_path)
+    assert received == {"pairs": pairs, "progress": print, "checkpoints": tmp_path}
 
 
 def test_round_trip_keeps_the_registry(

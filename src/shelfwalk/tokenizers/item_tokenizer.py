@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shelfwalk.errors import UserError
+from shelfwalk.tokenizers.learning_pairs import LearningPairs
 
 Codes = npt.NDArray[np.int32]
 """[items, levels]"""
@@ -28,8 +29,7 @@ _ROWS_AT_A_TIME = 65_536
 class ItemTokenizer(Protocol):
     """Gives items identifiers; the same item with the same vector gets the same one, whatever else is encoded.
 
-    Fitting needs items and vectors only. A tokeniser that also learns from query-item pairs takes them as one more
-    optional argument of its own `fit`, so that this contract still holds for it.
+    Fitting needs items and vectors; what else a tokeniser learns from it takes from the pairs, and most need none.
     """
 
     @property
@@ -41,12 +41,14 @@ class ItemTokenizer(Protocol):
         self,
         items: pa.Table,
         vectors: Vectors,
+        pairs: LearningPairs | None = None,
         *,
         progress: Progress | None = None,
         checkpoints: Path | None = None,
     ) -> Self:
         """Learn the codebooks from `items` and their vectors, float32 [items, dimensions]; returns itself.
 
+        `pairs`: queries with the items that they were about, for tokenisers that learn from them as well.
         `checkpoints`: a folder where an interrupted fit of the same data and settings finds what it had. Raises
         UserError if there are no items, ValueError for vectors that do not fit the items or are not finite.
         """

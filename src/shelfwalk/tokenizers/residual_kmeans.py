@@ -25,6 +25,7 @@ from shelfwalk.tokenizers.item_tokenizer import (
     checked_vectors,
     vectors_to_fit,
 )
+from shelfwalk.tokenizers.learning_pairs import LearningPairs
 from shelfwalk.tokenizers.residual_quantisation import Codebook, Points, distinct_rows, nearest_codes, residual_codes
 from shelfwalk.tokenizers.tokenizer_files import load_arrays, read_description, save_arrays, write_description
 
@@ -118,9 +119,15 @@ class ResidualKMeansTokenizer:
         return tuple(len(codebook) for codebook in self._codebooks) or self._asked_sizes
 
     def fit(
-        self, items: pa.Table, vectors: Vectors, *, progress: Progress | None = None, checkpoints: Path | None = None
+        self,
+        items: pa.Table,
+        vectors: Vectors,
+        pairs: LearningPairs | None = None,
+        *,
+        progress: Progress | None = None,
+        checkpoints: Path | None = None,
     ) -> Self:
-        """See `ItemTokenizer.fit`. It takes seconds, so it keeps no checkpoints."""
+        """See `ItemTokenizer.fit`; needs no pairs. It takes seconds, so it keeps no checkpoints."""
         points = sampled_rows(vectors_to_fit(items, vectors), self._asked_sizes, self.seed)
         self._codebooks = fit_codebooks(points, self._asked_sizes, self.seed, self.iterations, progress)
         return self

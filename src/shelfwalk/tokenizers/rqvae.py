@@ -13,6 +13,7 @@ from typing import Self
 import pyarrow as pa
 
 from shelfwalk.tokenizers.item_tokenizer import Codes, Progress, Vectors, checked_vectors, vectors_to_fit
+from shelfwalk.tokenizers.learning_pairs import LearningPairs
 from shelfwalk.tokenizers.residual_quantisation import Codebook, residual_codes
 from shelfwalk.tokenizers.rqvae_encoder import Layer, latents_of
 from shelfwalk.tokenizers.rqvae_settings import EpochLoss, RQVAESettings
@@ -44,9 +45,15 @@ class RQVAETokenizer:
         return tuple(len(codebook) for codebook in self._codebooks) or self.settings.level_sizes
 
     def fit(
-        self, items: pa.Table, vectors: Vectors, *, progress: Progress | None = None, checkpoints: Path | None = None
+        self,
+        items: pa.Table,
+        vectors: Vectors,
+        pairs: LearningPairs | None = None,
+        *,
+        progress: Progress | None = None,
+        checkpoints: Path | None = None,
     ) -> Self:
-        """See `ItemTokenizer.fit`; keeps a checkpoint of each epoch, and resumes to the same codes."""
+        """See `ItemTokenizer.fit`; needs no pairs. Keeps a checkpoint of each epoch, and resumes to the same codes."""
         from shelfwalk.tokenizers.rqvae_training import train_rqvae
 
         trained = train_rqvae(vectors_to_fit(items, vectors), self.settings, progress, checkpoints)

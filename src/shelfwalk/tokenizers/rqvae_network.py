@@ -40,8 +40,8 @@ class RQVAENetwork(nn.Module):
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        self.encoder = _perceptron(widths)
-        self.decoder = _perceptron(widths[::-1])
+        self.encoder = perceptron(widths)
+        self.decoder = perceptron(widths[::-1])
         self.codebooks = nn.ParameterList()
 
     def forward(self, vectors: Tensor, *, bfloat16: bool = False) -> RQVAEPass:
@@ -59,9 +59,9 @@ class RQVAENetwork(nn.Module):
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             decoded = self.decoder(quantised).float()
         return RQVAEPass(
-            reconstruction=_squared_distance(vectors, decoded),
-            codebook=_sum_over_levels([each.detach() for each in residuals], chosen),
-            commitment=_sum_over_levels(residuals, [each.detach() for each in chosen]),
+            reconstruction=squared_distance(vectors, decoded),
+            codebook=sum_over_levels([each.detach() for each in residuals], chosen),
+            commitment=sum_over_levels(residuals, [each.detach() for each in chosen]),
             residuals=tuple(each.detach() for each in residuals),
             codes=tuple(codes),
         )
@@ -77,22 +77,25 @@ def straight_through(latents: Tensor, quantised: Tensor) -> Tensor:
     return latents + (quantised - latents).detach()
 
 
-def layers_of(perceptron: nn.Module) -> tuple[Layer, ...]:
+def layers_of(network: nn.Module) -> tuple[Layer, ...]:
     """The weights of an encoder or decoder as numpy arrays of their own."""
-    linear = [layer for layer in perceptron.children() if isinstance(layer, nn.Linear)]
+    linear = [layer for layer in network.children() if isinstance(layer, nn.Linear)]
     return tuple((layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()) for layer in linear)
 
 
-def _perceptron(widths: Sequence[int]) -> nn.Sequential:
+def perceptron(widths: Sequence[int]) -> nn.Sequential:
+    """Linear layers of these widths, ReLU between them."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 
-def _sum_over_levels(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
-    return torch.stack([_squared_distance(*pair) for pair in zip(first, second, strict=True)]).sum()
+def sum_over_levels(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
+    """The squared distance of each level, added up."""
+    return torch.stack([squared_distance(*pair) for pair in zip(first, second, strict=True)]).sum()
 
 
-def _squared_distance(first: Tensor, second: Tensor) -> Tensor:
+def squared_distance(first: Tensor, second: Tensor) -> Tensor:
+    """Squares of the differences added up over dimensions, averaged over rows."""
     return (first - second).square().sum(dim=1).mean()

@@ -10,9 +10,8 @@ items drawn at random, a common remedy that TIGER does not name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +22,18 @@ from shelfwalk.tokenizers.item_tokenizer import Progress, Vectors
 from shelfwalk.tokenizers.number_type import bfloat16_is_native
 from shelfwalk.tokenizers.residual_kmeans import fit_codebooks, sampled_rows
 from shelfwalk.tokenizers.residual_quantisation import Codebook
-from shelfwalk.tokenizers.rqvae_checkpoint import read_checkpoint, training_fingerprint, write_checkpoint
 from shelfwalk.tokenizers.rqvae_encoder import Layer, latents_of
 from shelfwalk.tokenizers.rqvae_network import RQVAENetwork, RQVAEPass, layers_of
 from shelfwalk.tokenizers.rqvae_settings import EpochLoss, RQVAESettings
+from shelfwalk.tokenizers.torch_threads import torch_threads
+from shelfwalk.tokenizers.training_checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    training_fingerprint,
+    write_checkpoint,
+)
+
+_CHECKPOINT = "rqvae.safetensors"
 
 
 @dataclass(frozen=True)
@@ -46,35 +53,29 @@ def train_rqvae(
     A level has fewer codes than asked for where the start has fewer different residuals.
     """
     bfloat16 = bfloat16_is_native() if settings.bfloat16 is None else settings.bfloat16
-    fingerprint = training_fingerprint(vectors, settings, bfloat16) if checkpoints else ""
+    facts = {**asdict(settings), "bfloat16": bfloat16}
+    fingerprint = training_fingerprint(facts, [vectors]) if checkpoints else ""
     network = _untrained_network(vectors.shape[1], settings)
-    checkpoint = read_checkpoint(checkpoints, fingerprint) if checkpoints else None
+    checkpoint = read_checkpoint(checkpoints / _CHECKPOINT, fingerprint) if checkpoints else None
+    losses = list[EpochLoss]()
     if checkpoint is None:
         _start_codebooks(network, vectors, settings)
-        optimizer, losses = _optimizer(network, settings), list[EpochLoss]()
     else:
-        checkpoint.restore_network(network)
-        optimizer, losses = _optimizer(network, settings), checkpoint.losses
+        _restore(network, checkpoint)
+        losses = [EpochLoss(**loss) for loss in checkpoint.losses]
+    optimizer = _optimizer(network, settings)
+    if checkpoint is not None:
         checkpoint.restore_optimizer(optimizer)
     _report(progress, len(losses), settings)
     while len(losses) < settings.epochs:
-        with _torch_threads(settings.threads):
+        with torch_threads(settings.threads):
             losses.append(_train_epoch(network, optimizer, vectors, settings, bfloat16, len(losses)))
         if checkpoints:
-            write_checkpoint(checkpoints, fingerprint, network, optimizer, losses)
+            told = [asdict(loss) for loss in losses]
+            write_checkpoint(checkpoints / _CHECKPOINT, fingerprint, network, optimizer, told)
         _report(progress, len(losses), settings)
     codebooks = tuple(codebook.detach().numpy() for codebook in network.codebooks)
     return TrainedRQVAE(layers_of(network.encoder), codebooks, tuple(losses))
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _report(progress: Progress | None, done: int, settings: RQVAESettings) -> None:
@@ -87,6 +88,12 @@ def _untrained_network(dimensions: int, settings: RQVAESettings) -> RQVAENetwork
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         return RQVAENetwork([dimensions, *settings.hidden_widths, settings.latent_width])
+
+
+def _restore(network: RQVAENetwork, checkpoint: Checkpoint) -> None:
+    """Give a network without codebooks the weights and codebooks of a checkpoint."""
+    network.codebooks.extend(nn.Parameter(codebook) for codebook in checkpoint.under("codebooks"))
+    network.load_state_dict(checkpoint.weights)
 
 
 def _start_codebooks(network: RQVAENetwork, vectors: Vectors, settings: RQVAESettings) -> None:

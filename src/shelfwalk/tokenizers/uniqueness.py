@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from shelfwalk.errors import UserError
 from shelfwalk.tokenizers.item_tokenizer import Codes, ItemTokenizer, Progress, Vectors
+from shelfwalk.tokenizers.learning_pairs import LearningPairs
 from shelfwalk.tokenizers.tokenizer_files import read_description, write_bytes_whole, write_description
 
 SMALLEST_LEVEL = 16
@@ -116,7 +117,13 @@ class UniqueTokenizer:
         return (*self.inner.level_sizes, self._size)
 
     def fit(
-        self, items: pa.Table, vectors: Vectors, *, progress: Progress | None = None, checkpoints: Path | None = None
+        self,
+        items: pa.Table,
+        vectors: Vectors,
+        pairs: LearningPairs | None = None,
+        *,
+        progress: Progress | None = None,
+        checkpoints: Path | None = None,
     ) -> Self:
         """See `ItemTokenizer.fit`; forgets all items that it knew and registers `items`.
 
@@ -124,7 +131,7 @@ class UniqueTokenizer:
         an item_id comes twice.
         """
         self._registry = None
-        self.inner.fit(items, vectors, progress=progress, checkpoints=checkpoints)
+        self.inner.fit(items, vectors, pairs=pairs, progress=progress, checkpoints=checkpoints)
         empty = IdentifierRegistry.empty(len(self.inner.level_sizes) + 1)
         registry, identifiers = empty.with_items(*self._prefixes(items, vectors))
         largest = int(identifiers[:, -1].max()) + 1
