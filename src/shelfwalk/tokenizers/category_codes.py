@@ -21,6 +21,7 @@ from shelfwalk.errors import UserError
 
 MOST_OF_ONE = 0.98
 """A category with this share of the items tells hardly any apart."""
+_PATHS = pa.list_(pa.string())
 _BETWEEN = "\x1f"
 """Between the names of a path; no name holds it."""
 
@@ -74,9 +75,8 @@ class CategoryCodes:
 
 def _categories(items: pa.Table) -> pa.ListArray:
     if "category" not in items.column_names:
-        return pa.array([[]] * items.num_rows, pa.list_(pa.string()))
-    column = items["category"].combine_chunks()
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        return pa.array([[]] * items.num_rows, _PATHS)
+    return pa.concat_arrays(items["category"].cast(_PATHS).chunks or [pa.array([], _PATHS)])
 
 
 def _joined(column: pa.ListArray, depth: int) -> pa.StringArray:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from shelfwalk.tokenizers.item_tokenizer import (
@@ -34,13 +35,17 @@ SAMPLED_POINTS_A_CODE = 256
 """k-means learns from all points of a catalogue up to these bounds (the larger one), and from a sample beyond."""
 
 
-def sampled_rows(points: Points, level_sizes: tuple[int, ...], seed: int) -> Points:
-    """A copy of all points, or of a seeded sample that is large enough for these levels and bounded in memory."""
+def rows_to_sample(count: int, level_sizes: tuple[int, ...], seed: int) -> npt.NDArray[np.int64]:
+    """All of `count` rows, or a seeded sample, large enough for these levels and bounded in memory; ascending."""
     most = max(FEWEST_SAMPLED_POINTS, SAMPLED_POINTS_A_CODE * max(level_sizes))
-    if len(points) <= most:
-        return np.array(points, np.float32)
-    rows = np.random.default_rng(seed).choice(len(points), most, replace=False)
-    return np.asarray(points[np.sort(rows)], np.float32)
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
+def sampled_rows(points: Points, level_sizes: tuple[int, ...], seed: int) -> Points:
+    """A copy of all points, or of the sample of them that `rows_to_sample` tells."""
+    return np.array(points[rows_to_sample(len(points), level_sizes, seed)], np.float32)
 
 
 def fit_codebooks(

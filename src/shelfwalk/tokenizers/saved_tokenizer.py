@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shelfwalk.errors import UserError
+from shelfwalk.tokenizers.cqsid import CQSIDTokenizer
 from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.rqvae import RQVAETokenizer
@@ -22,6 +23,8 @@ def open_tokenizer(folder: Path) -> ItemTokenizer:
         return ResidualKMeansTokenizer.open(folder)
     if kind == RQVAETokenizer.kind:
         return RQVAETokenizer.open(folder)
+    if kind == CQSIDTokenizer.kind:
+        return CQSIDTokenizer.open(folder)
     if kind == UniqueTokenizer.kind:
         return UniqueTokenizer.open(folder, open_tokenizer)
     raise UserError(f"{folder / DESCRIPTION} names the tokeniser '{kind}', which this version of shelfwalk lacks.")
