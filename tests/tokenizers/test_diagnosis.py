@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -153,3 +154,19 @@ def test_the_table_says_what_was_measured() -> None:
         "1,200 items have 50 different identifiers (4.2%); 1,200 items share theirs; a cluster holds 24.00 items on"
         " average, 24 at most."
     )
+
+
+def test_the_share_in_capped_clusters_is_told_where_clusters_are_capped() -> None:
+    plain = diagnose(np.zeros((4, 1), np.int32), (2,))
+    assert "capped_share" not in plain.to_json()
+    assert "split into groups" not in sharing_sentence(plain)
+    capped = replace(plain, capped_share=0.25)
+    assert capped.to_json()["capped_share"] == 0.25
+    assert "25.0% of the items are in clusters that are split into groups." in sharing_sentence(capped)
+
+
+def test_the_share_of_shortened_identifiers() -> None:
+    codes = np.array([[0, 1], [1, -1], [0, -1], [1, 0]], np.int32)
+    assert diagnose(codes, (2, 2)).to_json()["shortened_share"] == 0.5
+    assert "50.0% of the items have a shortened identifier." in sharing_sentence(diagnose(codes, (2, 2)))
+    assert "shortened" not in str(diagnose(codes[:1], (2, 2)).to_json()) + sharing_sentence(diagnose(codes[:1], (2, 2)))

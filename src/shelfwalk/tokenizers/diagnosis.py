@@ -63,6 +63,10 @@ class TokenizerDiagnosis:
     sharing_items: int
     """Items that are not alone under their identifier."""
     largest_cluster: int
+    capped_share: float | None = None
+    """Items whose cluster was too large and is split into groups, where clusters are capped."""
+    shortened_share: float = 0.0
+    """Items whose identifier lacks a level that others have."""
 
     @property
     def distinct_share(self) -> float:
@@ -80,8 +84,12 @@ class TokenizerDiagnosis:
         return self.items / self.identifiers
 
     def to_json(self) -> dict[str, Any]:
-        """All figures but the counts, as JSON values."""
+        """All figures but the counts, as JSON values; shares of capped and of shortened only where there are any."""
+        capped = {} if self.capped_share is None else {"capped_share": self.capped_share}
+        shortened = {"shortened_share": self.shortened_share} if self.shortened_share else {}
         return {
+            **capped,
+            **shortened,
             "items": self.items,
             "identifiers": self.identifiers,
             "distinct_share": self.distinct_share,
@@ -116,6 +124,7 @@ def diagnose(codes: Codes, level_sizes: tuple[int, ...]) -> TokenizerDiagnosis:
         identifiers=len(clusters),
         sharing_items=int(clusters[clusters > 1].sum()),
         largest_cluster=int(clusters.max()),
+        shortened_share=float((codes < 0).any(axis=1).mean()),
     )
 
 
@@ -160,10 +169,14 @@ def print_diagnosis(diagnosis: TokenizerDiagnosis, console: Console | None = Non
 
 def sharing_sentence(diagnosis: TokenizerDiagnosis) -> str:
     """How items share identifiers, in one sentence."""
+    share = diagnosis.capped_share
+    capped = "" if share is None else f" {share:.1%} of the items are in clusters that are split into groups."
+    if diagnosis.shortened_share:
+        capped += f" {diagnosis.shortened_share:.1%} of the items have a shortened identifier."
     return (
         f"{diagnosis.items:,} items have {diagnosis.identifiers:,} different identifiers"
         f" ({diagnosis.distinct_share:.1%}); {diagnosis.sharing_items:,} items share theirs; a cluster holds"
-        f" {diagnosis.mean_cluster:.2f} items on average, {diagnosis.largest_cluster:,} at most."
+        f" {diagnosis.mean_cluster:.2f} items on average, {diagnosis.largest_cluster:,} at most.{capped}"
     )
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from shelfwalk.errors import UserError
+from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
 from shelfwalk.tokenizers.cqsid import CQSIDTokenizer
 from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.rqvae import RQVAETokenizer
+from shelfwalk.tokenizers.shortened import ShortenedTokenizer
 from shelfwalk.tokenizers.tokenizer_files import DESCRIPTION, read_description
 from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
 
@@ -25,6 +27,10 @@ def open_tokenizer(folder: Path) -> ItemTokenizer:
         return RQVAETokenizer.open(folder)
     if kind == CQSIDTokenizer.kind:
         return CQSIDTokenizer.open(folder)
+    if kind == CappedTokenizer.kind:
+        return CappedTokenizer.open(folder, open_tokenizer)
+    if kind == ShortenedTokenizer.kind:
+        return ShortenedTokenizer.open(folder, open_tokenizer)
     if kind == UniqueTokenizer.kind:
         return UniqueTokenizer.open(folder, open_tokenizer)
     raise UserError(f"{folder / DESCRIPTION} names the tokeniser '{kind}', which this version of shelfwalk lacks.")

@@ -11,78 +11,21 @@ new identifier. No other item is ever touched, so a number that a moved item lea
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from shelfwalk.errors import UserError
+from shelfwalk.tokenizers.identifier_registry import IdentifierRegistry, ids_of, path_keys
 from shelfwalk.tokenizers.item_tokenizer import Codes, ItemTokenizer, Progress, Vectors
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
-from shelfwalk.tokenizers.tokenizer_files import read_description, write_bytes_whole, write_description
+from shelfwalk.tokenizers.tokenizer_files import read_description, write_description
 
 SMALLEST_LEVEL = 16
-_REGISTRY = "registry.parquet"
 _INNER = "inner"
-
-
-@dataclass(frozen=True, eq=False)
-class IdentifierRegistry:
-    """Which item has which identifier: `item_ids`, unique strings [items]; `codes` [items, levels], number last."""
-
-    item_ids: pa.StringArray
-    codes: Codes
-
-    @classmethod
-    def empty(cls, levels: int) -> IdentifierRegistry:
-        """A registry of no items."""
-        return cls(pa.array([], pa.string()), np.empty((0, levels), np.int32))
-
-    def with_items(
-        self, item_ids: pa.StringArray, prefixes: Codes, prefix_sizes: tuple[int, ...]
-    ) -> tuple[IdentifierRegistry, Codes]:
-        """The registry with these items as well, and their whole identifiers: int32 [items, levels].
-
-        `prefixes` [items, levels − 1] are codes below `prefix_sizes`. Raises ValueError if an item comes twice.
-        """
-        if pc.count_distinct(item_ids).as_py() != len(item_ids):
-            raise ValueError("an item_id comes twice in the items to encode")
-        rows = self._rows_of(item_ids)
-        known = rows >= 0
-        staying = known.copy()
-        staying[known] = (self.codes[rows[known], :-1] == prefixes[known]).all(axis=1)
-        numbers = np.empty(len(rows), np.int32)
-        numbers[staying] = self.codes[rows[staying], -1]
-        numbers[~staying] = self._next_numbers(prefixes[~staying], prefix_sizes)
-        identifiers = np.column_stack([prefixes, numbers]).astype(np.int32)
-        codes = np.concatenate([self.codes, identifiers[~known]])
-        codes[rows[known]] = identifiers[known]
-        ids = pa.concat_arrays([self.item_ids, item_ids.filter(pa.array(~known))])
-        return IdentifierRegistry(ids, codes), identifiers
-
-    def _rows_of(self, item_ids: pa.StringArray) -> npt.NDArray[np.int64]:
-        """The registry row of each item, −1 for a new one: int64 [items]."""
-        rows = np.full(len(item_ids), -1, np.int64)
-        positions = pc.index_in(self.item_ids, value_set=item_ids)
-        found = np.flatnonzero(positions.is_valid().to_numpy(zero_copy_only=False))
-        rows[positions.drop_null().to_numpy()] = found
-        return rows
-
-    def _next_numbers(self, prefixes: Codes, prefix_sizes: tuple[int, ...]) -> npt.NDArray[np.int64]:
-        """For items that come to these prefixes in this order, the numbers after those given already."""
-        keys, bucket = np.unique(_prefix_keys(prefixes, prefix_sizes), return_inverse=True)
-        held = _prefix_keys(self.codes[:, :-1], prefix_sizes)
-        place = np.searchsorted(keys, held)
-        concerned = np.flatnonzero(place < len(keys))
-        concerned = concerned[keys[place[concerned]] == held[concerned]]
-        first = np.zeros(len(keys), np.int64)
-        np.maximum.at(first, place[concerned], self.codes[concerned, -1].astype(np.int64) + 1)
-        return first[bucket] + _occurrence(bucket)
 
 
 class UniqueTokenizer:
@@ -133,7 +76,7 @@ class UniqueTokenizer:
         self._registry = None
         self.inner.fit(items, vectors, pairs=pairs, progress=progress, checkpoints=checkpoints)
         empty = IdentifierRegistry.empty(len(self.inner.level_sizes) + 1)
-        registry, identifiers = empty.with_items(*self._prefixes(items, vectors))
+        registry, identifiers = self._numbered(empty, items, vectors)
         largest = int(identifiers[:, -1].max()) + 1
         self._size = self._asked_size or max(SMALLEST_LEVEL, 1 << (2 * largest - 1).bit_length())
         self._refuse_overflow(identifiers)
@@ -146,7 +89,7 @@ class UniqueTokenizer:
         Also raises UserError, and registers nothing, if an identifier has more items than the uniqueness level has
         codes, and ValueError if an item_id comes twice.
         """
-        registry, identifiers = self.registry.with_items(*self._prefixes(items, vectors))
+        registry, identifiers = self._numbered(self.registry, items, vectors)
         self._refuse_overflow(identifiers)
         self._registry = registry
         return identifiers
@@ -155,10 +98,7 @@ class UniqueTokenizer:
         """Write the inner tokeniser into a folder of its own, the registry as Parquet, and `tokenizer.json`."""
         registry = self.registry
         self.inner.save(folder / _INNER)
-        codes = pa.FixedSizeListArray.from_arrays(registry.codes.ravel(), registry.codes.shape[1])
-        content = pa.BufferOutputStream()
-        pq.write_table(pa.table({"item_id": registry.item_ids, "identifier": codes}), content)
-        write_bytes_whole(folder / _REGISTRY, memoryview(content.getvalue()))
+        registry.save(folder)
         write_description(folder, self.kind, {"level_sizes": self.level_sizes})
 
     @classmethod
@@ -169,18 +109,23 @@ class UniqueTokenizer:
         """
         sizes = read_description(folder)["level_sizes"]
         tokenizer = cls(open_inner(folder / _INNER), size=sizes[-1])
-        path = folder / _REGISTRY
-        try:
-            table = pq.read_table(path).combine_chunks()
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{path} is missing or damaged: build the shelf again.") from error
-        codes = table["identifier"].combine_chunks().flatten().to_numpy().reshape(-1, len(sizes))
-        tokenizer._registry = IdentifierRegistry(table["item_id"].combine_chunks(), codes)
+        tokenizer._registry = IdentifierRegistry.open(folder, len(sizes))
         return tokenizer
 
-    def _prefixes(self, items: pa.Table, vectors: Vectors) -> tuple[pa.StringArray, Codes, tuple[int, ...]]:
-        item_ids = items["item_id"].cast(pa.string()).combine_chunks()
-        return item_ids, self.inner.encode(items, vectors), self.inner.level_sizes
+    def _numbered(
+        self, registry: IdentifierRegistry, items: pa.Table, vectors: Vectors
+    ) -> tuple[IdentifierRegistry, Codes]:
+        """The registry with these items as well, and their whole identifiers: int32 [items, levels]."""
+        item_ids, prefixes = ids_of(items), self.inner.encode(items, vectors)
+        rows = registry.rows_of(item_ids)
+        known = rows >= 0
+        staying = known.copy()
+        staying[known] = (registry.codes[rows[known], :-1] == prefixes[known]).all(axis=1)
+        numbers = np.empty(len(rows), np.int32)
+        numbers[staying] = registry.codes[rows[staying], -1]
+        numbers[~staying] = _next_numbers(registry.codes, prefixes[~staying], self.inner.level_sizes)
+        identifiers = np.column_stack([prefixes, numbers]).astype(np.int32)
+        return registry.with_codes(item_ids, rows, identifiers), identifiers
 
     def _refuse_overflow(self, identifiers: Codes) -> None:
         size = self.level_sizes[-1]
@@ -194,13 +139,16 @@ class UniqueTokenizer:
         )
 
 
-def _prefix_keys(prefixes: Codes, sizes: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """One whole number for each prefix, different for different ones; an absent code counts as one more code.
-
-    Raises ValueError where 64 bits cannot number all possible prefixes.
-    """
-    keys: npt.NDArray[np.int64] = np.ravel_multi_index(tuple((prefixes + 1).T), tuple(size + 1 for size in sizes))
-    return keys
+def _next_numbers(held: Codes, prefixes: Codes, prefix_sizes: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """For items that come to these prefixes in this order, the numbers after those `held` already."""
+    keys, bucket = np.unique(path_keys(prefixes, prefix_sizes), return_inverse=True)
+    held_keys = path_keys(held[:, :-1], prefix_sizes)
+    place = np.searchsorted(keys, held_keys)
+    concerned = np.flatnonzero(place < len(keys))
+    concerned = concerned[keys[place[concerned]] == held_keys[concerned]]
+    first = np.zeros(len(keys), np.int64)
+    np.maximum.at(first, place[concerned], held[concerned, -1].astype(np.int64) + 1)
+    return first[bucket] + _occurrence(bucket)
 
 
 def _occurrence(buckets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
