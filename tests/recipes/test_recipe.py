@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
 from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text
+from shelfwalk.tokenizers.cqsid_settings import CQSIDSettings
 
 LEAST = 'name = "mine"\n[tokenizer]\nkind = "residual_kmeans"\n'
 
@@ -72,7 +74,7 @@ def test_the_hash_is_of_the_values_and_not_of_how_they_are_written() -> None:
     assert len(parse_recipe(LEAST, "b").hash) == 16
 
 
-@pytest.mark.parametrize("kind", ["residual_kmeans", "rqvae"])
+@pytest.mark.parametrize("kind", ["residual_kmeans", "rqvae", "cqsid"])
 def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     recipe = parse_recipe(LEAST.replace("residual_kmeans", kind), "x")
     values = recipe.model_dump(mode="json")
@@ -80,6 +82,8 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     values["fusion"]["weights"] = {"bm25": 1.0, "dense": 1.0, "generative": 0.5}
     values["two_tower"] = TwoTowerSettings().model_dump(mode="json")
     values["training"]["logged_share"] = 0.5
+    if kind == "cqsid":
+        values["tokenizer"]["category_depth"] = 2
     hashes = {Recipe.model_validate(values).hash}
     places = [place for place in leaves(values) if place != ("tokenizer", "kind")]
     for place in places:
@@ -91,6 +95,74 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
         hashes.add(Recipe.model_validate(other).hash)
     assert len(places) > 25
     assert len(hashes) == len(places) + 1
+
+
+CQSID = ("cqsid", "cqsid-query", "cqsid-base", "cqsid-no-category", "cqsid-no-query-item-loss")
+
+
+def test_the_arms_of_cqsid_differ_in_what_they_are_about_only() -> None:
+    whole = load_recipe("cqsid-query").model_dump(exclude={"name"})
+    for name, changes in {
+        "cqsid": {},
+        "cqsid-base": {"force_category": False, "contrast": 0.0},
+        "cqsid-no-category": {"force_category": False},
+        "cqsid-no-query-item-loss": {"contrast": 0.0},
+    }.items():
+        recipe = load_recipe(name).model_dump(exclude={"name"})
+        assert recipe == {**whole, "tokenizer": {**whole["tokenizer"], **changes}}, name
+
+
+def test_cqsid_has_the_published_constants() -> None:
+    for tokenizer in (load_recipe(name).tokenizer for name in CQSID):
+        assert tokenizer.kind == "cqsid"
+        assert (tokenizer.decay, tokenizer.commitment, tokenizer.temperature) == (0.99, 1.0, 0.1)
+        assert (tokenizer.contrast_batch, tokenizer.cluster_cap, tokenizer.most_groups) == (128, 50, 100)
+        assert tokenizer.contrast in (0.001, 0.0)
+        assert tokenizer.category_contrast == 0, "not the publication's"
+
+
+def test_the_settings_of_cqsid_are_those_of_its_tokeniser() -> None:
+    ours = load_recipe("cqsid").tokenizer.model_dump()
+    theirs = asdict(CQSIDSettings())
+    shared = ours.keys() & theirs.keys()
+    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+    assert theirs.keys() - shared == {"seed", "threads", "bfloat16", "kmeans_iterations", "weight_decay"}
+    assert ours.keys() - shared == {"kind", "logged_pairs_only", "cluster_cap", "most_groups"}
+
+
+def test_the_arms_of_the_hourglass_start_from_the_same_identifiers() -> None:
+    plain, adaptive, removed = (
+        load_recipe(name).tokenizer for name in ("hourglass-plain", "hourglass", "hourglass-removal")
+    )
+    assert adaptive.inner == removed.inner == plain
+    assert (adaptive.level, adaptive.share, removed.level, removed.share) == (2, 0.2, 2, None)
+
+
+INNER = '[tokenizer.inner]\nkind = "residual_kmeans"\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "inner", "complaint"),
+    [
+        ("level = 4", INNER, "tokenizer: level 4 cannot go from identifiers of 3 levels"),
+        ("level = 1", f"{INNER}level_sizes = [8]", "tokenizer: level 1 cannot go from identifiers of 1 levels"),
+        ("share = 0.2\nmost_used = 3", INNER, "tokenizer: most_used and share both say which codes go"),
+        ("level = 2", INNER.replace("residual_kmeans", "rqvae"), "tokenizer: inner.unique gives no two items"),
+        ("share = 1.5", INNER, "tokenizer.share: input should be less than 1"),
+        ("", "", "tokenizer.inner: field required"),
+        ("", INNER.replace("residual_kmeans", "hourglass"), "tokenizer.inner"),
+    ],
+)
+def test_a_removal_that_cannot_be(settings: str, inner: str, complaint: str) -> None:
+    with pytest.raises(UserError) as refused:
+        parse_recipe(f'name = "mine"\n[tokenizer]\nkind = "hourglass"\n{settings}\n{inner}\n', "x")
+    assert complaint in str(refused.value)
+
+
+def test_no_epoch_to_learn_codes_in() -> None:
+    text = 'name = "mine"\n[tokenizer]\nkind = "cqsid"\nepochs = 2\nwarm_up_epochs = 2\n'
+    with pytest.raises(UserError, match="tokenizer: warm_up_epochs leave no epoch"):
+        parse_recipe(text, "x")
 
 
 def test_a_recipe_cannot_be_changed_in_place() -> None:

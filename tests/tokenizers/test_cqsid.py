@@ -145,14 +145,16 @@ def test_the_losses_fall(fitted: tuple[CQSIDTokenizer, Shop]) -> None:
     assert {loss.category_contrast for loss in losses} == {0.0}
 
 
-def test_no_pairs_are_needed_where_nothing_is_learnt_from_them(fitted: tuple[CQSIDTokenizer, Shop]) -> None:
+def test_without_the_loss_queries_say_only_how_often_an_item_is_seen(fitted: tuple[CQSIDTokenizer, Shop]) -> None:
     items, vectors, pairs = fitted[1]
     settings = replace(SMALL, contrast=0.0)
-    without = CQSIDTokenizer(settings).fit(items, vectors)
-    assert np.array_equal(
-        without.encode(items, vectors), CQSIDTokenizer(settings).fit(items, vectors, pairs).encode(items, vectors)
-    )
-    assert {loss.contrast for loss in without.losses} == {0.0}
+    codes = []
+    for query_vectors in (pairs.query_vectors, -pairs.query_vectors):
+        tokenizer = CQSIDTokenizer(settings).fit(items, vectors, replace(pairs, query_vectors=query_vectors))
+        assert {loss.contrast for loss in tokenizer.losses} == {0.0}
+        codes.append(tokenizer.encode(items, vectors))
+    assert np.array_equal(*codes)
+    assert CQSIDTokenizer(settings).fit(items, vectors).level_sizes == (16, 8, 4), "no pairs are needed"
 
 
 def test_the_same_seed_gives_the_same_tokeniser(fitted: tuple[CQSIDTokenizer, Shop]) -> None:

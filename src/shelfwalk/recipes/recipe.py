@@ -26,7 +26,7 @@ from shelfwalk.generators.settings import DecoderSettings, TrainingSettings
 from shelfwalk.settings import Settings
 
 _SUFFIX = ".toml"
-_TOKENIZER_KINDS = ("residual_kmeans", "rqvae")
+_TOKENIZER_KINDS = ("residual_kmeans", "rqvae", "cqsid", "hourglass")
 
 
 class TextSettings(Settings):
@@ -70,7 +70,68 @@ class RqVaeSettings(Settings):
     """Add a last level that numbers the items of a shared identifier."""
 
 
-TokenizerSettings = ResidualKMeansSettings | RqVaeSettings
+class CqSidSettings(Settings):
+    """CQ-SID: level 1 is the category, the codes learn from queries and items, and large clusters are split.
+
+    What each setting means is said beside it in `shelfwalk.tokenizers.cqsid_settings`.
+    """
+
+    kind: Literal["cqsid"]
+    level_sizes: LevelSizes = (512, 32, 32)
+    force_category: bool = True
+    category_depth: int | None = Field(default=None, ge=1)
+    contrast: float = Field(default=0.001, ge=0)
+    contrast_before_quantisation: bool = False
+    temperature: float = Field(default=0.1, gt=0)
+    contrast_batch: int = Field(default=128, ge=2)
+    category_contrast: float = Field(default=0.0, ge=0)
+    commitment: float = Field(default=1.0, ge=0)
+    decay: float = Field(default=0.99, gt=0, lt=1)
+    restart_below: float = Field(default=1.0, ge=0)
+    latent_width: int = Field(default=32, ge=1)
+    hidden_widths: tuple[Annotated[int, Field(ge=1)], ...] = (512, 256, 128)
+    epochs: int = Field(default=10, ge=1)
+    warm_up_epochs: int = Field(default=1, ge=0)
+    batch: int = Field(default=256, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    logged_pairs_only: bool = True
+    """Learn from the log and judgements where there are any, and from pseudo-queries only where there are none."""
+    cluster_cap: int = Field(default=50, ge=0)
+    """Items an identifier may have before its cluster is split into groups; 0 for no cap."""
+    most_groups: int = Field(default=100, ge=1)
+
+    @model_validator(mode="after")
+    def _some_epochs_have_codes(self) -> Self:
+        if self.warm_up_epochs >= self.epochs:
+            raise PydanticCustomError("epochs", "warm_up_epochs leave no epoch to learn codes in: give more epochs")
+        return self
+
+
+class HourglassSettings(Settings):
+    """Identifiers of another tokeniser without one of their levels, for all items or for those with its head codes."""
+
+    kind: Literal["hourglass"]
+    inner: Annotated[ResidualKMeansSettings | RqVaeSettings, Field(discriminator="kind")]
+    level: int = Field(default=2, ge=1)
+    """Which level goes, counted from 1."""
+    most_used: int | None = Field(default=None, ge=1)
+    """Only from identifiers that hold one of this many commonest codes of the level."""
+    share: float | None = Field(default=None, gt=0, lt=1)
+    """Only from identifiers that hold one of the commonest codes which together reach this share of the items."""
+
+    @model_validator(mode="after")
+    def _the_level_is_there(self) -> Self:
+        levels = len(self.inner.level_sizes)
+        if self.most_used is not None and self.share is not None:
+            raise PydanticCustomError("removal", "most_used and share both say which codes go: give one of the two")
+        if levels < 2 or self.level > levels:
+            raise PydanticCustomError("removal", f"level {self.level} cannot go from identifiers of {levels} levels")
+        if isinstance(self.inner, RqVaeSettings) and self.inner.unique:
+            raise PydanticCustomError("removal", "inner.unique gives no two items one identifier: set it to false")
+        return self
+
+
+TokenizerSettings = ResidualKMeansSettings | RqVaeSettings | CqSidSettings | HourglassSettings
 
 
 class ChannelWeights(Settings):

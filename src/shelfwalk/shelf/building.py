@@ -30,7 +30,7 @@ from shelfwalk.shelf.build import Build, Progress
 from shelfwalk.shelf.catalogue_steps import encode_items, index_words, write_catalogue
 from shelfwalk.shelf.generations import CURRENT, open_for_building
 from shelfwalk.shelf.generator_step import train_generator
-from shelfwalk.shelf.identifier_step import fit_identifiers
+from shelfwalk.shelf.identifier_step import fit_identifiers, refuse_unfit
 from shelfwalk.shelf.pair_step import logged_pairs, make_pairs
 from shelfwalk.shelf.steps import StepResult, Steps
 from shelfwalk.shelf.tower_step import train_towers
@@ -54,10 +54,13 @@ def build_shelf(
 
     The same items, recipe, tables and seed give the same shelf, and a build that was interrupted goes on where it was.
     `threads` should be the cores that the build has to itself. Raises UserError for what a user can mend: training
-    queries that are evaluation queries, a level of identifiers that is dead, a place that is no shelf.
+    queries that are evaluation queries, categories that cannot be a level of identifiers, a level that is dead,
+    a place that is no shelf.
     """
     if items.num_rows == 0:
         raise UserError("The catalogue is empty: give items with at least one row.")
+    if recipe.tokenizer is not None:
+        refuse_unfit(items, recipe.tokenizer, seed)
     tables = tables or TrainingTables()
     logged = logged_pairs(items, tables)
     weights_folder = find_weights(recipe.encoder.model)
@@ -107,7 +110,7 @@ def _generative_steps(
         return ()
     identifiers = build.step(
         "identifiers",
-        lambda folder, kept: fit_identifiers(build, tokenizer, vectors.items(), folder, kept),
+        lambda folder, kept: fit_identifiers(build, tokenizer, vectors, pairs, folder, kept),
         tokenizer,
     )
     text_encoder = text_vectors.folder / layout.TEXT_ENCODER

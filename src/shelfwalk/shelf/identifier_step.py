@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from shelfwalk.constraints.trie import Trie
-from shelfwalk.recipes.recipe import TokenizerSettings
+from shelfwalk.recipes.recipe import CqSidSettings, TokenizerSettings
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
+from shelfwalk.shelf.pair_step import TrainingPairs, read_pairs
 from shelfwalk.shelf.steps import StepResult
+from shelfwalk.shelf.tokenizers_of_recipes import numbering_levels, tokenizer_of
+from shelfwalk.shelf.vectors import Vectors
+from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
+from shelfwalk.tokenizers.category_codes import CategoryCodes
 from shelfwalk.tokenizers.diagnosis import diagnose, refuse_dead_levels
-from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
-from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
+from shelfwalk.tokenizers.learning_pairs import LearningPairs
+
+
+def refuse_unfit(items: pa.Table, settings: TokenizerSettings, seed: int) -> None:
+    """Raise UserError, before anything takes long, where `items` cannot have the identifiers that a recipe asks for."""
+    tokenizer_of(settings, seed)
+    if isinstance(settings, CqSidSettings) and settings.force_category:
+        CategoryCodes.of(items, settings.level_sizes[0], settings.category_depth)
 
 
 def fit_identifiers(
-    build: Build, settings: TokenizerSettings, item_vectors: npt.NDArray[np.float32], folder: Path, checkpoints: Path
+    build: Build, settings: TokenizerSettings, vectors: Vectors, pairs: StepResult, folder: Path, checkpoints: Path
 ) -> dict[str, Any]:
     """Fit the recipe's tokeniser and write it with the trie of all identifiers; refuses a dead level."""
-    tokenizer = _tokenizer(settings, build.seed)
-    tokenizer.fit(build.items, item_vectors, progress=build.progress, checkpoints=checkpoints)
+    tokenizer, item_vectors = tokenizer_of(settings, build.seed), vectors.items()
+    learnt_from = _pairs_to_learn_from(settings, vectors, read_pairs(pairs))
+    tokenizer.fit(build.items, item_vectors, learnt_from, progress=build.progress, checkpoints=checkpoints)
     codes = tokenizer.encode(build.items, item_vectors)
     diagnosis = diagnose(codes, tokenizer.level_sizes)
-    refuse_dead_levels(diagnosis, codes, item_vectors, exempt=_numbering_levels(settings, codes.shape[1]))
+    if isinstance(tokenizer, CappedTokenizer):
+        diagnosis = replace(diagnosis, capped_share=tokenizer.capped_share())
+    refuse_dead_levels(diagnosis, codes, item_vectors, exempt=numbering_levels(settings, codes.shape[1]))
     tokenizer.save(folder / layout.TOKENIZER)
     Trie.build(codes).save(folder / layout.TRIE)
-    return {"tokenizer": diagnosis.to_json(), "level_sizes": list(tokenizer.level_sizes)}
+    facts = {"tokenizer": diagnosis.to_json(), "level_sizes": list(tokenizer.level_sizes)}
+    return {**facts, **_category_facts(build.items, settings)}
 
 
 def open_trie(step: StepResult) -> Trie:
@@ -43,19 +60,19 @@ def codes_of_items(step: StepResult) -> npt.NDArray[np.int32]:
     return trie.paths()[trie.leaf_of_item()]
 
 
-def _tokenizer(settings: TokenizerSettings, seed: int) -> ItemTokenizer:
-    if settings.kind == "residual_kmeans":
-        from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
-
-        return ResidualKMeansTokenizer(settings.level_sizes, seed=seed, iterations=settings.iterations)
-    from shelfwalk.tokenizers.rqvae import RQVAETokenizer
-    from shelfwalk.tokenizers.rqvae_settings import RQVAESettings
-
-    values = settings.model_dump(exclude={"kind", "unique"})
-    inner = RQVAETokenizer(RQVAESettings(**values, seed=seed))
-    return UniqueTokenizer(inner) if settings.unique else inner
+def _pairs_to_learn_from(settings: TokenizerSettings, vectors: Vectors, pairs: TrainingPairs) -> LearningPairs | None:
+    """The pairs for tokenisers that learn from them: never those of a held-out query."""
+    if not isinstance(settings, CqSidSettings):
+        return None
+    logged = pairs.of_source(pairs.train, logged=True)
+    return LearningPairs(logged if settings.logged_pairs_only and len(logged) else pairs.train, vectors.queries())
 
 
-def _numbering_levels(settings: TokenizerSettings, levels: int) -> tuple[int, ...]:
-    """The levels that number the items of an identifier: most items are the first of theirs, as they should be."""
-    return (levels - 1,) if settings.kind == "rqvae" and settings.unique else ()
+def _category_facts(items: pa.Table, settings: TokenizerSettings) -> dict[str, Any]:
+    """What level 1 made of the categories, where it is made of them."""
+    if not isinstance(settings, CqSidSettings) or not settings.force_category:
+        return {}
+    categories = CategoryCodes.of(items, settings.level_sizes[0], settings.category_depth)
+    known = float((categories.codes_of(items) >= 0).mean())
+    facts = {"depth": categories.depth, "deepest": categories.deepest, "categories": len(categories)}
+    return {"category_level": {**facts, "known_share": known}}

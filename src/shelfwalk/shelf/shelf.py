@@ -183,10 +183,24 @@ class Shelf:
         facts, diagnosis = self.recorded, self.recorded["tokenizer"]
         return [
             ("identifiers", " × ".join(str(size) for size in facts["level_sizes"])),
+            *(self._category_facts() if "category_level" in facts else ()),
             ("distinct identifiers", f"{diagnosis['distinct_share']:.1%} of items"),
             ("largest, mean cluster", f"{diagnosis['largest_cluster']:,}, {diagnosis['mean_cluster']:.1f} items"),
+            *(
+                [("in split clusters", f"{diagnosis['capped_share']:.1%} of items")]
+                if "capped_share" in diagnosis
+                else ()
+            ),
             ("in-cluster weights", _named(facts["in_cluster"]["weights"])),
         ]
+
+    def _category_facts(self) -> list[tuple[str, str]]:
+        level = self.recorded["category_level"]
+        below = (
+            "" if level["depth"] >= level["deepest"] else f"; those below level {level['depth']} of the tree count not"
+        )
+        named = f"{level['categories']:,} categories, {level['known_share']:.1%} of items have one{below}"
+        return [("first level", named)]
 
     def channel(self, name: str) -> Channel:
         """A channel that answers by itself."""

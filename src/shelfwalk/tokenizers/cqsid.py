@@ -79,7 +79,13 @@ class CQSIDTokenizer:
         (`CategoryCodes.of`), where there is no pair to learn from, and for a pair of an unknown item.
         """
         checked = vectors_to_fit(items, vectors)
-        learnt_from = self._pairs_to_learn_from(pairs, checked) if self.settings.contrast else None
+        if self.settings.contrast and (pairs is None or len(pairs.pairs) == 0):
+            raise UserError(
+                "There is no pair of a query and an item for these identifiers to learn from: give a search log or"
+                " judgements, or set contrast to 0 in the recipe's tokenizer."
+            )
+        # Without the contrast as well: an item is then learnt from as often as with it, so that nothing else differs.
+        learnt_from = None if pairs is None else pairs.checked(len(checked), checked.shape[1])
         categories = None
         if self.settings.force_category:
             categories = CategoryCodes.of(items, self.settings.level_sizes[0], self.settings.category_depth)
@@ -142,12 +148,3 @@ class CQSIDTokenizer:
         if self._fitted is None:
             raise ValueError("the tokeniser is not fitted yet")
         return self._fitted
-
-    @staticmethod
-    def _pairs_to_learn_from(pairs: LearningPairs | None, vectors: Vectors) -> LearningPairs:
-        if pairs is None or len(pairs.pairs) == 0:
-            raise UserError(
-                "There is no pair of a query and an item for these identifiers to learn from: give a search log or"
-                " judgements, or set contrast to 0 in the recipe's tokenizer."
-            )
-        return pairs.checked(len(vectors), vectors.shape[1])

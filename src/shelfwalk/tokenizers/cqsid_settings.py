@@ -24,7 +24,8 @@ class CQSIDSettings:
     category_depth: int | None = None
     """Names of a category path that count; None: as many as level 1 has codes for."""
     contrast: float = 0.001
-    """Weight of the query-item loss; 0 for none, and then no pairs are needed."""
+    """Weight of the query-item loss; 0 for none. No pairs are needed then, but where there are any, an item is still
+    learnt from as often as it was asked for."""
     contrast_before_quantisation: bool = False
     """Compare what the encoder gives, in place of the quantised vectors with a straight-through gradient."""
     temperature: float = 0.1

@@ -46,7 +46,7 @@ class CQSIDData:
     """What a tokeniser learns from: `vectors` [items, dimensions], which may be memory-mapped.
 
     `categories` int32 [items]: the code of level 1 that an item's category is, −1 where it has none; None where no code
-    is forced. `pairs` may be None where nothing is learnt from queries.
+    is forced. `pairs` say how often an item is learnt from, and what for; without any, every item is once an epoch.
     """
 
     vectors: Vectors

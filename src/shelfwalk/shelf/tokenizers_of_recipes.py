@@ -1,0 +1,54 @@
+"""The tokeniser that a recipe asks for.
+
+In: the recipe's `[tokenizer]` and a seed. Out: an `ItemTokenizer` that is not fitted yet; torch is imported by the ones
+that train, when they are fitted.
+"""
+
+from __future__ import annotations
+
+from shelfwalk.recipes.recipe import (
+    CqSidSettings,
+    HourglassSettings,
+    ResidualKMeansSettings,
+    RqVaeSettings,
+    TokenizerSettings,
+)
+from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
+from shelfwalk.tokenizers.cluster_cap import CapRule
+from shelfwalk.tokenizers.cqsid import CQSIDTokenizer
+from shelfwalk.tokenizers.cqsid_settings import CQSIDSettings
+from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
+from shelfwalk.tokenizers.level_removal import Removal
+from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
+from shelfwalk.tokenizers.rqvae import RQVAETokenizer
+from shelfwalk.tokenizers.rqvae_settings import RQVAESettings
+from shelfwalk.tokenizers.shortened import ShortenedTokenizer
+from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
+
+_NOT_OF_THE_NETWORK = {"kind", "logged_pairs_only", "cluster_cap", "most_groups"}
+
+
+def tokenizer_of(settings: TokenizerSettings, seed: int) -> ItemTokenizer:
+    """The tokeniser, not fitted; raises UserError for settings that make none."""
+    if isinstance(settings, ResidualKMeansSettings):
+        return ResidualKMeansTokenizer(settings.level_sizes, seed=seed, iterations=settings.iterations)
+    if isinstance(settings, RqVaeSettings):
+        values = settings.model_dump(exclude={"kind", "unique"})
+        rqvae = RQVAETokenizer(RQVAESettings(**values, seed=seed))
+        return UniqueTokenizer(rqvae) if settings.unique else rqvae
+    if isinstance(settings, HourglassSettings):
+        removal = Removal(settings.level, settings.most_used, settings.share)
+        return ShortenedTokenizer(tokenizer_of(settings.inner, seed), removal)
+    return _cqsid(settings, seed)
+
+
+def numbering_levels(settings: TokenizerSettings, levels: int) -> tuple[int, ...]:
+    """The levels, from 0, that number the items of an identifier: most items are the first, as they should be."""
+    return (levels - 1,) if isinstance(settings, RqVaeSettings) and settings.unique else ()
+
+
+def _cqsid(settings: CqSidSettings, seed: int) -> ItemTokenizer:
+    tokenizer = CQSIDTokenizer(CQSIDSettings(**settings.model_dump(exclude=_NOT_OF_THE_NETWORK), seed=seed))
+    if settings.cluster_cap == 0:
+        return tokenizer
+    return CappedTokenizer(tokenizer, CapRule(settings.cluster_cap, settings.most_groups, seed))
