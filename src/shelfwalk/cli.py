@@ -186,16 +186,32 @@ def evaluate(
 
 
 @application.command()
-def inspect(shelf: ShelfArgument, as_json: JsonOption = False) -> None:
+def inspect(
+    shelf: ShelfArgument,
+    as_json: JsonOption = False,
+    hourglass: Annotated[
+        bool, typer.Option("--hourglass", help="Show how evenly the levels are used, and what a repair would do.")
+    ] = False,
+    picture: Annotated[
+        Path | None, typer.Option(help="With --hourglass: draw the items from level to level, to this SVG file.")
+    ] = None,
+) -> None:
     """Show what is in a shelf: recipe, sizes, codebook use per level, cluster sizes, checksums.
 
     Every file is compared with its checksum on the way.
     """
     from shelfwalk.shelf.shelf import Shelf
 
+    if picture is not None and not hourglass:
+        raise UserError("--picture is the picture of the hourglass: give --hourglass as well.")
     opened = Shelf.open(shelf)
     if as_json:
         _print_json(json.loads(opened.manifest.text()))
+        return
+    if hourglass:
+        from shelfwalk.commands.hourglass import print_hourglass
+
+        print_hourglass(opened, picture=picture)
         return
     from rich.console import Console
 
