@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from catalogues import sets_of
 
-from shelfwalk.constraints.constraint import Constraint
+from shelfwalk.constraints.constraint import Constraint, TokenRanges
 from shelfwalk.constraints.constraint_batch import ConstraintBatch
 from shelfwalk.constraints.item_filter import ItemFilter
 from shelfwalk.constraints.live_trie import LiveTrie
@@ -23,6 +23,10 @@ def constraints() -> list[Constraint]:
     return [trie, trie.narrowed(ItemFilter(random.random(60) < 0.1)), trie, live.snapshot()]
 
 
+def lists_of(sets: TokenRanges) -> list[list[int]]:
+    return [sets.tokens[begin:end].tolist() for begin, end in zip(sets.begins, sets.ends, strict=True)]
+
+
 def test_every_request_is_asked_of_its_own(constraints: list[Constraint]) -> None:
     batch = ConstraintBatch(constraints, len(constraints))
     assert batch.width == 2
@@ -35,11 +39,11 @@ def test_every_request_is_asked_of_its_own(constraints: list[Constraint]) -> Non
         alone = [constraints[request] for request in requests]
         widths = [one.initial(1).shape[1] for one in alone]
         parts = [rows[place : place + 1, : widths[place]] for place in range(len(rows))]
-        assert sets_of(sets) == [sets_of(one.allowed(part))[0] for one, part in zip(alone, parts, strict=True)]
+        assert lists_of(sets) == [sets_of(one.allowed(part))[0] for one, part in zip(alone, parts, strict=True)]
         whole = [bool(one.complete(part)[0]) for one, part in zip(alone, parts, strict=True)]
         assert batch.complete(requests, rows).tolist() == whole == [level == 2] * len(rows)
         if level < 2:
-            tokens = np.array([choices[place % len(choices)] for place, choices in enumerate(sets_of(sets))], np.int32)
+            tokens = np.array([choices[place % len(choices)] for place, choices in enumerate(lists_of(sets))], np.int32)
             states = batch.advance(requests, rows, tokens)
             for place, (one, part) in enumerate(zip(alone, parts, strict=True)):
                 moved = one.advance(part, tokens[place : place + 1])[0].tolist()
@@ -49,7 +53,7 @@ def test_every_request_is_asked_of_its_own(constraints: list[Constraint]) -> Non
 def test_one_constraint_serves_all(constraints: list[Constraint]) -> None:
     batch = ConstraintBatch(constraints[0], 3)
     assert batch.initial().tolist() == [[0], [0], [0]]
-    assert sets_of(batch.allowed(np.arange(3), batch.initial())) == [[0, 1, 2, 3, 4]] * 3
+    assert lists_of(batch.allowed(np.arange(3), batch.initial())) == [[0, 1, 2, 3, 4]] * 3
 
 
 @pytest.mark.parametrize("requests", [0, 3, 5])

@@ -8,7 +8,7 @@ span index two.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,18 @@ class TokenSets:
     """[states + 1]"""
     tokens: npt.NDArray[np.int32]
     """[offsets[-1]]"""
+
+
+@dataclass(frozen=True)
+class TokenRanges:
+    """Ascending sets of tokens that lie anywhere in one array: set i is `tokens[begins[i]:ends[i]]`."""
+
+    begins: npt.NDArray[np.int64]
+    """[states]"""
+    ends: npt.NDArray[np.int64]
+    """[states]"""
+    tokens: npt.NDArray[np.int16] | npt.NDArray[np.int32]
+    """As many as the array holds."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,15 @@ class Constraint(Protocol):
 
     def complete(self, states: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which of `states` are whole paths, that a search may return: [states]."""
+        ...
+
+
+@runtime_checkable
+class InPlace(Protocol):
+    """A constraint whose sets lie ready in an array, so that a search need not copy them."""
+
+    def allowed_in_place(self, states: npt.NDArray[np.int64]) -> TokenRanges:
+        """The same sets as `allowed` gives."""
         ...
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from shelfwalk.constraints.constraint import Constraint, TokenSets
+from shelfwalk.constraints.constraint import Constraint, InPlace, TokenRanges, TokenSets
 from shelfwalk.constraints.ranges import offsets_of, ranges
 
 Numbers = npt.NDArray[np.int64]
@@ -42,10 +42,11 @@ class ConstraintBatch:
             states[own, : self._widths[place]] = one.initial(int(own.sum()))
         return states
 
-    def allowed(self, requests: Numbers, states: Numbers) -> TokenSets:
+    def allowed(self, requests: Numbers, states: Numbers) -> TokenRanges:
         """What may follow each of `states` [states, width], which belong to `requests` [states]."""
         if len(self._distinct) == 1:
-            return self._distinct[0].allowed(states)
+            (one,) = self._distinct
+            return one.allowed_in_place(states) if isinstance(one, InPlace) else _as_ranges(one.allowed(states))
         parts = [(own, one.allowed(states[own, :width])) for own, one, width in self._owners(requests)]
         counts = np.zeros(len(states), np.int64)
         for own, sets in parts:
@@ -54,7 +55,7 @@ class ConstraintBatch:
         tokens = np.empty(offsets[-1], np.int32)
         for own, sets in parts:
             tokens[ranges(offsets[own], counts[own])] = sets.tokens
-        return TokenSets(offsets, tokens)
+        return _as_ranges(TokenSets(offsets, tokens))
 
     def advance(self, requests: Numbers, states: Numbers, tokens: npt.NDArray[np.int32]) -> Numbers:
         """`states` [states, width] of `requests` [states] after one allowed token each."""
@@ -78,3 +79,7 @@ class ConstraintBatch:
         return [
             (np.flatnonzero(numbers == place), one, self._widths[place]) for place, one in enumerate(self._distinct)
         ]
+
+
+def _as_ranges(sets: TokenSets) -> TokenRanges:
+    return TokenRanges(sets.offsets[:-1], sets.offsets[1:], sets.tokens)

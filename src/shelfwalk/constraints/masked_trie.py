@@ -19,7 +19,7 @@ from shelfwalk.constraints.item_filter import ItemFilter
 from shelfwalk.constraints.ranges import offsets_of
 from shelfwalk.constraints.trie import Trie, Words, checked
 
-SCAN_FROM = 1 / 50
+SCAN_FROM = 1 / 30
 """The share of items passing a filter from which scanning all items costs less than climbing from each of them."""
 
 

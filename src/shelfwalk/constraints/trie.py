@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwalk.constraints import trie_kernels as kernels
-from shelfwalk.constraints.constraint import END, Postings, TokenSets
+from shelfwalk.constraints.constraint import END, Postings, TokenRanges, TokenSets
 from shelfwalk.constraints.item_filter import ItemFilter
 from shelfwalk.constraints.ranges import offsets_of, ranges
 
@@ -117,6 +117,10 @@ class Trie:
     def allowed(self, states: npt.NDArray[np.int64]) -> TokenSets:
         """The tokens that may follow each node of `states` [states, 1]; a leaf has none."""
         return TokenSets(*kernels.children_of(self.children, self.tokens, ALL_ALIVE, states[:, 0]))
+
+    def allowed_in_place(self, states: npt.NDArray[np.int64]) -> TokenRanges:
+        """The same tokens as `allowed` gives, where they lie."""
+        return TokenRanges(*kernels.ranges_of(self.children, states[:, 0]), self.tokens)
 
     def advance(self, states: npt.NDArray[np.int64], tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """The children of `states` [states, 1] by `tokens` [states]; raises ValueError for a token not allowed."""

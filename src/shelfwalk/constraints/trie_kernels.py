@@ -25,18 +25,23 @@ def set_bit(words, node):  # type: ignore[no-untyped-def]
     words[node >> _WORD] |= np.uint64(1) << np.uint64(node & _BIT)
 
 
+# The place of a word's only bit, by the six bits that a product with this number brings to the top (Leiserson, Prokop
+# and Randall, "Using de Bruijn sequences to index a 1 in a computer word", 1998).
+_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+_PLACES = np.zeros(64, np.int64)
+for _place in range(64):
+    _PLACES[((1 << _place) * int(_DE_BRUIJN) & (2**64 - 1)) >> 58] = _place
+
+
 @numba.njit(cache=True, nogil=True)
 def next_set(words, node, end):  # type: ignore[no-untyped-def]
     """The first node from `node` on, before `end`, whose bit is set, or `end`."""
     while node < end:
         word = words[node >> _WORD] >> np.uint64(node & _BIT)
-        if word == 0:
-            # Nothing more in this word.
-            node = ((node >> _WORD) + 1) << _WORD
-        elif word & np.uint64(1):
-            return node
-        else:
-            node += 1
+        if word != 0:
+            lowest = word & (~word + np.uint64(1))
+            return min(node + _PLACES[(lowest * _DE_BRUIJN) >> np.uint64(58)], end)
+        node = ((node >> _WORD) + 1) << _WORD
     return end
 
 
@@ -72,6 +77,18 @@ def children_of(children, tokens, alive, nodes):  # type: ignore[no-untyped-def]
                     child = next_set(alive, child + 1, end)
         offsets[place + 1] = total
     return offsets, found[:total]
+
+
+@numba.njit(cache=True, nogil=True)
+def ranges_of(children, nodes):  # type: ignore[no-untyped-def]
+    """Where the children of each node begin and end, int64 [nodes] each; a leaf has none, nor has a node below 0."""
+    inner = len(children) - 1
+    begins, ends = np.zeros(len(nodes), np.int64), np.zeros(len(nodes), np.int64)
+    for place in range(len(nodes)):
+        node = nodes[place]
+        if 0 <= node < inner:
+            begins[place], ends[place] = children[node], children[node + 1]
+    return begins, ends
 
 
 @numba.njit(cache=True, nogil=True)

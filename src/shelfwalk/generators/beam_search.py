@@ -22,14 +22,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shelfwalk.constraints.constraint import END, Constraint
+from shelfwalk.constraints.constraint import END, Constraint, TokenRanges
 from shelfwalk.constraints.constraint_batch import NO_STATE, ConstraintBatch
-from shelfwalk.generators.beam_kernels import best_extensions
+from shelfwalk.generators.beam_kernels import best_extensions, ending_paths
 from shelfwalk.generators.finished_paths import FinishedPaths
 from shelfwalk.generators.generator import FloatArray, Generator
 from shelfwalk.generators.scoring import Scoring
 
 PLAIN = Scoring()
+WORTH_A_BOUND = 0.1
+"""The share of all codes that must be allowed for the highest of all codes to be looked for first."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,11 @@ class _Search:
         states = beams.states.reshape(queries * count, -1)
         sets = self.constraints.allowed(live // count, states[live])
         columns = np.ascontiguousarray(steps, np.float32).reshape(queries * count, -1)
+        of_rows, found = beams.scores.ravel(), (live, sets.begins, sets.ends, sets.tokens)
         end_column = -1 if self.end_column is None else self.end_column % columns.shape[1]
-        rows, tokens, scores, counts, ended, ended_scores = best_extensions(
-            beams.scores.ravel(), columns, count, live, sets.offsets, sets.tokens, end_column, self.widths
-        )
+        ended, ended_scores = ending_paths(of_rows, columns, *found, end_column)
+        highest = _highest(of_rows, columns, live, sets)
+        rows, tokens, scores, counts = best_extensions(of_rows, columns, highest, count, *found, self.widths)
         if len(ended):
             finished = self._with_ended(finished, beams, ended, ended_scores)
         parents = rows % count
@@ -154,6 +157,15 @@ class _Search:
         query, slot = query[whole], slot[whole]
         scores = self.scoring.ranked(beams.scores[query, slot], max(beams.codes.shape[2], 1))
         return finished.with_more(query, beams.codes[query, slot], beams.states[query, slot], scores, self.widths)
+
+
+def _highest(scores: FloatArray, steps: FloatArray, live: npt.NDArray[np.int64], sets: TokenRanges) -> FloatArray:
+    """The most that extensions of each live row can score; infinity where finding it out costs more than it saves."""
+    if int((sets.ends - sets.begins).sum()) < WORTH_A_BOUND * len(live) * steps.shape[1]:
+        return np.full(len(live), np.inf, np.float32)
+    highest: FloatArray = scores[live] + (steps if len(live) == len(steps) else steps[live]).max(axis=1)
+    # Not a number is no bound.
+    return np.where(np.isnan(highest), np.float32(np.inf), highest)
 
 
 def _widths(width: int | Sequence[int], queries: int) -> npt.NDArray[np.int64]:
