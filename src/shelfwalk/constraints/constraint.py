@@ -8,7 +8,7 @@ span index two.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +81,6 @@ class Constraint(Protocol):
         ...
 
 
-@runtime_checkable
 class InPlace(Protocol):
     """A constraint whose sets lie ready in an array, so that a search need not copy them."""
 

@@ -6,12 +6,12 @@ In: one constraint for all requests, or one each (the same catalogue behind diff
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from shelfwalk.constraints.constraint import Constraint, InPlace, TokenRanges, TokenSets
+from shelfwalk.constraints.constraint import Constraint, TokenRanges, TokenSets
 from shelfwalk.constraints.ranges import offsets_of, ranges
 
 Numbers = npt.NDArray[np.int64]
@@ -29,6 +29,9 @@ class ConstraintBatch:
         self._distinct = list({id(one): one for one in several}.values())
         number = {id(one): place for place, one in enumerate(self._distinct)}
         self._number = np.array([number[id(one)] for one in several], np.int64)
+        # Asked by name: whether it is `InPlace` by all the rules takes longer to find out than a step.
+        only = self._distinct[0] if len(self._distinct) == 1 else None
+        self._in_place: Callable[[Numbers], TokenRanges] | None = getattr(only, "allowed_in_place", None)
         starts = [one.initial(1) for one in self._distinct]
         self._widths = [start.shape[1] for start in starts]
         self.width = max(self._widths, default=1)
@@ -45,8 +48,8 @@ class ConstraintBatch:
     def allowed(self, requests: Numbers, states: Numbers) -> TokenRanges:
         """What may follow each of `states` [states, width], which belong to `requests` [states]."""
         if len(self._distinct) == 1:
-            (one,) = self._distinct
-            return one.allowed_in_place(states) if isinstance(one, InPlace) else _as_ranges(one.allowed(states))
+            in_place = self._in_place
+            return _as_ranges(self._distinct[0].allowed(states)) if in_place is None else in_place(states)
         parts = [(own, one.allowed(states[own, :width])) for own, one, width in self._owners(requests)]
         counts = np.zeros(len(states), np.int64)
         for own, sets in parts:

@@ -40,7 +40,7 @@ class ItemFilter:
             raise IndexError(f"a filter's rows must lie in 0 to {items - 1}")
         allowed = np.zeros(items, bool)
         allowed[chosen] = True
-        return cls(allowed)
+        return _owned(allowed)
 
     @cached_property
     def count(self) -> int:
@@ -61,16 +61,16 @@ class ItemFilter:
 
     def __and__(self, other: ItemFilter) -> ItemFilter:
         both = min(len(self.allowed), len(other.allowed))
-        return ItemFilter(self.allowed[:both] & other.allowed[:both])
+        return _owned(self.allowed[:both] & other.allowed[:both])
 
     def __or__(self, other: ItemFilter) -> ItemFilter:
         shorter, longer = sorted((self.allowed, other.allowed), key=len)
         either = longer.copy()
         either[: len(shorter)] |= shorter
-        return ItemFilter(either)
+        return _owned(either)
 
     def __invert__(self) -> ItemFilter:
-        return ItemFilter(~self.allowed)
+        return _owned(~self.allowed)
 
 
 class FilterColumns:
@@ -84,7 +84,7 @@ class FilterColumns:
 
     def in_stock(self) -> ItemFilter:
         """Items that are available."""
-        return ItemFilter(_as_booleans(self._items["available"]))
+        return _owned(_as_booleans(self._items["available"]))
 
     def price_between(self, low: float | None = None, high: float | None = None) -> ItemFilter:
         """Items with a price of at least `low` and at most `high`; those without a price do not pass."""
@@ -94,13 +94,13 @@ class FilterColumns:
             allowed &= prices >= low
         if high is not None:
             allowed &= prices <= high
-        return ItemFilter(allowed)
+        return _owned(allowed)
 
     def of_brand(self, brands: str | Iterable[str]) -> ItemFilter:
         """Items of any of the brands, as the catalogue spells them."""
         numbers, names = self._brands
         wanted = {brands} if isinstance(brands, str) else set(brands)
-        return ItemFilter(np.array([name in wanted for name in names])[numbers])
+        return _owned(np.array([name in wanted for name in names])[numbers])
 
     def in_category(self, path: Sequence[str]) -> ItemFilter:
         """Items in the category with this path from the root, or anywhere below it; every item for an empty path."""
@@ -110,9 +110,9 @@ class FilterColumns:
             nodes, numbers = self._categories[level] if level < len(self._categories) else (None, {})
             node = numbers.get((parent, name))
             if nodes is None or node is None:
-                return ItemFilter(np.zeros(self._items.num_rows, bool))
+                return _owned(np.zeros(self._items.num_rows, bool))
             allowed, parent = nodes == node, node
-        return ItemFilter(allowed)
+        return _owned(allowed)
 
     def with_attribute(self, name: str, values: str | Iterable[str]) -> ItemFilter:
         """Items whose attribute `name` (a seller, a colour) has one of the values."""
@@ -124,7 +124,7 @@ class FilterColumns:
             pairs = pc.and_(pc.equal(part.keys, name), pc.is_in(part.items, value_set=value_set))
             matches = np.concatenate(([0], np.cumsum(_as_booleans(pairs))))
             found.append(np.diff(matches[np.asarray(part.offsets)]) > 0)
-        return ItemFilter(np.concatenate(found))
+        return _owned(np.concatenate(found))
 
     @cached_property
     def _prices(self) -> npt.NDArray[np.float64]:
@@ -151,6 +151,12 @@ class FilterColumns:
             levels.append((nodes, {(parent, names[name]): place for place, (parent, name) in enumerate(keys)}))
             parents = nodes.astype(np.int64)
         return levels
+
+
+def _owned(allowed: Bitmap) -> ItemFilter:
+    """The filter of an array that nobody else holds: it need not be copied."""
+    allowed.flags.writeable = False
+    return ItemFilter(allowed)
 
 
 def _as_booleans(column: pa.ChunkedArray | pa.Array) -> Bitmap:

@@ -133,5 +133,6 @@ def _without(version: _Version, rows: Rows) -> Trie | MaskedTrie:
         items, words = base.item_filter.allowed.copy(), base.alive.copy()
     items[rows] = False
     kernels.without_dead(trie.children, trie.posting_offsets, trie.posting_items, words, items, trie.leaf_of_item[rows])
+    items.flags.writeable = False
     present = ItemFilter(items)
     return MaskedTrie(trie, present, words, present)

@@ -87,8 +87,17 @@ def alive_nodes(trie: Trie, item_filter: ItemFilter) -> Words:
         rows = item_filter.rows
         words: Words = kernels.alive_by_climbing(trie.children, leaf_of_item[rows[rows < len(leaf_of_item)]])
     else:
-        words = kernels.alive_by_scan(trie.children, trie.posting_offsets, trie.posting_items, item_filter.allowed)
+        bits = _packed(item_filter.allowed, int(trie.posting_items.max()) + 1)
+        words = kernels.alive_by_scan(trie.children, trie.posting_offsets, trie.posting_items, bits)
     return words
+
+
+def _packed(allowed: npt.NDArray[np.bool_], rows: int) -> Words:
+    """One bit a catalogue row, 0 for those behind the end: eight times as much of it stays near the processor."""
+    octets = np.zeros((max(rows, len(allowed)) // 64 + 1) * 8, np.uint8)
+    packed = np.packbits(allowed, bitorder="little")
+    octets[: len(packed)] = packed
+    return octets.view(np.uint64)
 
 
 def passing(postings: Postings, item_filter: ItemFilter) -> Postings:

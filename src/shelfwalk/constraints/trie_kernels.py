@@ -46,6 +46,24 @@ def next_set(words, node, end):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
+def _living_tokens(tokens, alive, begin, end, found, total):  # type: ignore[no-untyped-def]
+    """Append the tokens of the living nodes of a range that is not empty; how many `found` holds then."""
+    first, last = begin >> _WORD, (end - 1) >> _WORD
+    for number in range(first, last + 1):
+        word = alive[number]
+        if number == first:
+            word &= ~np.uint64(0) << np.uint64(begin & _BIT)
+        if number == last:
+            word &= ~np.uint64(0) >> np.uint64(_BIT - ((end - 1) & _BIT))
+        while word != 0:
+            lowest = word & (~word + np.uint64(1))
+            found[total] = tokens[(number << _WORD) + _PLACES[(lowest * _DE_BRUIJN) >> np.uint64(58)]]
+            total += 1
+            word ^= lowest
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
 def children_of(children, tokens, alive, nodes):  # type: ignore[no-untyped-def]
     """The tokens of the living children of each node, end to end: offsets int64 [nodes + 1], tokens int32.
 
@@ -70,11 +88,7 @@ def children_of(children, tokens, alive, nodes):  # type: ignore[no-untyped-def]
                     found[total] = tokens[child]
                     total += 1
             else:
-                child = next_set(alive, begin, end)
-                while child < end:
-                    found[total] = tokens[child]
-                    total += 1
-                    child = next_set(alive, child + 1, end)
+                total = _living_tokens(tokens, alive, begin, end, found, total)
         offsets[place + 1] = total
     return offsets, found[:total]
 
@@ -130,13 +144,15 @@ def _mark_inner(children, words, last):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def alive_by_scan(children, posting_offsets, posting_items, allowed):  # type: ignore[no-untyped-def]
-    """The bits of the nodes with an allowed item under them, uint64 words: one pass over all items."""
+    """The bits of the nodes with an allowed item under them, uint64 words: one pass over all items.
+
+    `allowed` uint64: one bit a catalogue row, for the rows of all items.
+    """
     first_leaf = len(children) - 1
     words = np.zeros((children[first_leaf] >> _WORD) + 1, np.uint64)
     for leaf in range(len(posting_offsets) - 1):
         for place in range(posting_offsets[leaf], posting_offsets[leaf + 1]):
-            row = posting_items[place]
-            if row < len(allowed) and allowed[row]:
+            if is_set(allowed, np.int64(posting_items[place])):
                 set_bit(words, first_leaf + leaf)
                 break
     _mark_inner(children, words, first_leaf - 1)

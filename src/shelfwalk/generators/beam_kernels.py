@@ -129,8 +129,14 @@ def best_extensions(scores, steps, highest, beams, live, begins, ends, tokens, w
             if begin < ends[number] and tokens[begin] < 0:
                 begin += 1
             place = places_before[number] - begins[number]
+            base, of_row = scores[row], steps[row]
+            # Almost all candidates fail this one comparison; equal scores go on to the rule for ties.
+            lowest = heap[0] if held == width else -np.inf
             for at in range(begin, ends[number]):
-                held = _offer(heap, places, held, width, scores[row] + steps[row, tokens[at]], place + at)
+                score = base + of_row[np.uint32(tokens[at])]
+                if score >= lowest:
+                    held = _offer(heap, places, held, width, score, place + at)
+                    lowest = heap[0] if held == width else -np.inf
         counts[query] = held
         number = first
         for slot, place in enumerate(np.sort(places[:held])):
