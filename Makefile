@@ -19,7 +19,7 @@ help:
 	@echo '                             build a shelf from real products, evaluate it and answer three queries'
 	@echo 'make test                    check style and types, then run every test with coverage'
 	@echo 'make lint                    check style and types alone'
-	@echo 'make bench                   measure the engine beside its peers (a quiet machine, some minutes)'
+	@echo 'make bench [SHELF=shelf]     measure the engine beside its peers (a quiet machine, some minutes)'
 	@echo 'make clean                   remove caches and build leftovers; .venv, shelves and results stay'
 
 setup: $(READY)
@@ -64,7 +64,7 @@ test: lint
 
 bench: setup
 	@$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
-	@$(BIN)/python benchmarks/engine.py
+	@$(BIN)/python benchmarks/engine.py $(if $(SHELF),--shelf '$(SHELF)')
 
 clean:
 	@rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -1,6 +1,6 @@
 """The engine beside its peers: constraints and beam search on one thread of this machine.
 
-    python benchmarks/engine.py            (make bench)
+    python benchmarks/engine.py [--shelf demo/icecat_chorus.shelf]            (make bench)
 
 prints a Markdown table, the ratio first, and writes benchmarks/results/engine.json. Peers are published packages
 (pip install -e '.[bench]'); rows of a peer that is not installed are left out, and a peer that is no package is
@@ -22,6 +22,7 @@ PARTS = ("trie", "search")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--shelf", type=Path, help="a shelf for the row of the default backbone")
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--largest", type=int, default=10_000_000, help="identifiers of the largest trie")
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -47,6 +48,12 @@ def main() -> None:
         rows += search_rows(arguments.rounds)
     elif "search" in arguments.parts:
         notes.append("transformers is not installed: no row of whole searches.")
+    if arguments.shelf is None:
+        notes.append("No shelf was given: no row of the default backbone.")
+    else:
+        from engine_shelf import shelf_rows
+
+        rows += shelf_rows(arguments.shelf, arguments.rounds)
     save_and_print(rows, arguments.out, notes)
 
 

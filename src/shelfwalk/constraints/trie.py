@@ -120,7 +120,8 @@ class Trie:
 
     def allowed_in_place(self, states: npt.NDArray[np.int64]) -> TokenRanges:
         """The same tokens as `allowed` gives, where they lie."""
-        return TokenRanges(*kernels.ranges_of(self.children, states[:, 0]), self.tokens)
+        begins, ends = kernels.ranges_of(self.children, states[:, 0])
+        return TokenRanges(begins, ends, self.tokens)
 
     def advance(self, states: npt.NDArray[np.int64], tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """The children of `states` [states, 1] by `tokens` [states]; raises ValueError for a token not allowed."""
