@@ -28,19 +28,19 @@ def fit_identifiers(
     diagnosis = diagnose(codes, tokenizer.level_sizes)
     refuse_dead_levels(diagnosis, codes, item_vectors, exempt=_numbering_levels(settings, codes.shape[1]))
     tokenizer.save(folder / layout.TOKENIZER)
-    Trie.build(codes).save(folder / layout.TRIE)
+    Trie.build(codes, level_sizes=tokenizer.level_sizes).save(folder / layout.TRIE)
     return {"tokenizer": diagnosis.to_json(), "level_sizes": list(tokenizer.level_sizes)}
 
 
 def open_trie(step: StepResult) -> Trie:
     """The trie that the step has left."""
-    return Trie.open(step.folder / layout.TRIE, len(step.facts["level_sizes"]))
+    return Trie.open(step.folder / layout.TRIE)
 
 
 def codes_of_items(step: StepResult) -> npt.NDArray[np.int32]:
     """The identifiers that the step has left, int32 [items, levels]."""
     trie = open_trie(step)
-    return trie.paths()[trie.leaf_of_item()]
+    return trie.paths()[trie.leaf_of_item]
 
 
 def _tokenizer(settings: TokenizerSettings, seed: int) -> ItemTokenizer:
