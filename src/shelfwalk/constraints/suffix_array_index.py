@@ -1,0 +1,231 @@
+"""The plain suffix array behind the interface of a span index: about four times the space of the FM-index, and faster.
+
+In: documents as token sequences. Out: a `SpanIndex`.
+
+The rows [low, high) of a span are the suffixes of the text that begin with it (Manber and Myers 1990). As they are in
+order, the tokens that follow stand in order inside the range: a step is a binary search, and the distinct ones are
+found by leaps of doubling length. Where symbols take two bytes, those at the first COLUMNS places of each suffix are
+kept in the order of the rows as well, so that steps from short spans, which have the longest ranges, read memory in
+a row and not all over the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfwalk.constraints.compiled import Integer, compiled
+from shelfwalk.constraints.index_files import SavedIndex, save_index
+from shelfwalk.constraints.span_corpus import Alphabet, Ints, Places, SpanCorpus, Symbols, read_only
+from shelfwalk.constraints.span_index import HIGH, LOW, NextTokens, SpanIndex, States, row_offsets
+from shelfwalk.constraints.suffix_sorting import suffix_array
+from shelfwalk.constraints.token_sequences import TokenSequences
+
+COLUMNS = 2
+"""With text, rows and what leads to documents this makes 10.5 bytes a symbol of a catalogue of titles."""
+
+
+@dataclass(frozen=True)
+class SuffixArrayIndex(SpanIndex):
+    """Sorted suffixes.
+
+    `text` [length] and `suffixes` int32 [length]; `columns` [0 or COLUMNS, length]: column d − 1 holds the symbol at
+    place d of every suffix, in the order of the rows.
+    """
+
+    alphabet: Alphabet
+    places: Places
+    text: Symbols
+    suffixes: Ints
+    columns: Symbols
+
+    kind = "suffix-array"
+
+    @classmethod
+    def build(cls, documents: TokenSequences, vocabulary: int) -> SuffixArrayIndex:
+        """Index documents whose tokens lie in [0, vocabulary); raises ValueError as `SpanCorpus.build` does."""
+        corpus = SpanCorpus.build(documents, vocabulary)
+        text, length = corpus.text, len(corpus.text)
+        suffixes = suffix_array(text)
+        columns = np.zeros((COLUMNS if text.itemsize == 2 else 0, length), text.dtype)
+        for place, column in enumerate(columns, start=1):
+            # Beyond the end stands a separator, as at every edge of a document.
+            column[:] = np.append(text, np.zeros(place, text.dtype))[suffixes + place]
+        return cls(corpus.alphabet, corpus.places, read_only(text), read_only(suffixes), read_only(columns))
+
+    @classmethod
+    def of_saved(cls, saved: SavedIndex) -> SuffixArrayIndex:
+        """The index of a folder that `read_index` read."""
+        arrays = saved.arrays
+        return cls(
+            Alphabet(saved.facts["vocabulary"], arrays["tokens"], arrays["counts"]),
+            Places(arrays["starts"], arrays["first_documents"]),
+            arrays["text"],
+            arrays["suffixes"],
+            arrays["columns"],
+        )
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """What is saved, by name."""
+        return {
+            "tokens": self.alphabet.tokens,
+            "counts": self.alphabet.counts,
+            "starts": self.places.starts,
+            "first_documents": self.places.first_documents,
+            "text": self.text,
+            "suffixes": self.suffixes,
+            "columns": self.columns,
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the index into `folder`, whole or not at all."""
+        save_index(folder, self.kind, {"vocabulary": self.vocabulary}, self.arrays())
+
+    @property
+    def rows(self) -> int:
+        """The rows of the empty span: the text's symbols."""
+        return len(self.suffixes)
+
+    def next_tokens(self, state: States) -> NextTokens:
+        """The tokens that follow each span of [states, 3], with counts."""
+        most = np.minimum(state[:, HIGH] - state[:, LOW], len(self.alphabet.tokens)).clip(0).sum()
+        offsets = np.zeros(len(state) + 1, np.int64)
+        # Room for the most there can be: pages that are never written cost nothing.
+        tokens, counts = np.empty(most, np.int32), np.empty(most, np.int32)
+        alphabet = self.alphabet
+        _next_tokens(
+            state, self.text, self.suffixes, self.columns, alphabet.tokens, alphabet.counts, offsets, tokens, counts
+        )
+        return NextTokens(offsets, tokens[: offsets[-1]].copy(), counts[: offsets[-1]].astype(np.int64))
+
+    def extend(self, state: States, tokens: Ints) -> States:
+        """The states of [states, 3] after one token each; an empty range of rows where the token does not follow."""
+        extended = np.empty_like(state)
+        alphabet = self.alphabet
+        _extend(
+            state,
+            tokens,
+            alphabet.symbol_of_token,
+            alphabet.first_rows,
+            self.text,
+            self.suffixes,
+            self.columns,
+            extended,
+        )
+        return extended
+
+    def text_positions(self, state: States) -> tuple[npt.NDArray[np.int64], Ints]:
+        """Offsets [states + 1], and the position in the text of every row of each state, in the order of the rows."""
+        offsets = row_offsets(state)
+        return offsets, self.suffixes[_runs(state[:, LOW], offsets)]
+
+    def document_tokens(self, documents: npt.NDArray[np.integer]) -> TokenSequences:
+        """The tokens of some documents; raises IndexError for a document that does not exist."""
+        self.check_documents(documents)
+        begin = self.places.starts[documents].astype(np.int64)
+        lengths = self.places.starts[documents + 1] - begin - 1
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        return TokenSequences(offsets, self.alphabet.tokens[self.text[_runs(begin, offsets)]])
+
+
+def _runs(begin: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The integers from each of `begin` on, as many as the offsets have room for, end to end."""
+    return np.arange(offsets[-1]) + np.repeat(begin - offsets[:-1], np.diff(offsets))
+
+
+@compiled
+def _symbol_at(text: Symbols, suffixes: Ints, columns: Symbols, row: Integer, place: Integer) -> Integer:
+    """The symbol at a place of the suffix of `row`; the suffix must reach so far."""
+    if 0 < place <= len(columns):
+        return np.int64(columns[place - 1, row])
+    return np.int64(text[suffixes[row] + place])
+
+
+@compiled
+def _first_not_below(
+    text: Symbols, suffixes: Ints, columns: Symbols, low: Integer, high: Integer, place: Integer, symbol: Integer
+) -> Integer:
+    """The first row of the ordered range [low, high) whose symbol at `place` is at least `symbol`, or `high`."""
+    while low < high:
+        middle = (low + high) >> 1
+        if _symbol_at(text, suffixes, columns, middle, place) < symbol:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@compiled
+def _end_of_run(
+    text: Symbols, suffixes: Ints, columns: Symbols, low: Integer, high: Integer, place: Integer, symbol: Integer
+) -> Integer:
+    """The first row after `low` in the ordered range whose symbol is not that of `low`."""
+    leap = 1
+    while low + leap < high and _symbol_at(text, suffixes, columns, low + leap, place) == symbol:
+        leap <<= 1
+    return _first_not_below(text, suffixes, columns, low + (leap >> 1) + 1, min(low + leap, high), place, symbol + 1)
+
+
+@compiled
+def _next_tokens(
+    state: States,
+    text: Symbols,
+    suffixes: Ints,
+    columns: Symbols,
+    token_of_symbol: Ints,
+    all_counts: Ints,
+    offsets: npt.NDArray[np.int64],
+    tokens: Ints,
+    counts: Ints,
+) -> None:
+    at: Integer = 0
+    for span in range(len(state)):
+        low, high, length = state[span]
+        if length == 0 and low < high:
+            # The most there can be, and always the same.
+            for any_symbol in range(1, len(token_of_symbol)):
+                tokens[at] = token_of_symbol[any_symbol]
+                counts[at] = all_counts[any_symbol]
+                at += 1
+            low = high
+        while low < high:
+            symbol = _symbol_at(text, suffixes, columns, low, length)
+            end = _end_of_run(text, suffixes, columns, low, high, length, symbol)
+            if symbol != 0:
+                tokens[at] = token_of_symbol[symbol]
+                counts[at] = end - low
+                at += 1
+            low = end
+        offsets[span + 1] = at
+
+
+@compiled
+def _extend(
+    state: States,
+    tokens: Ints,
+    symbol_of_token: Ints,
+    first_rows: Ints,
+    text: Symbols,
+    suffixes: Ints,
+    columns: Symbols,
+    extended: States,
+) -> None:
+    for span in range(len(state)):
+        low, high, length = state[span]
+        token = tokens[span]
+        symbol = np.int64(symbol_of_token[token]) if 0 <= token < len(symbol_of_token) else 0
+        if symbol == 0 or low >= high:
+            high = low
+        elif length == 0:
+            low = np.int64(first_rows[symbol])
+            high = np.int64(first_rows[symbol + 1])
+        else:
+            low = _first_not_below(text, suffixes, columns, low, high, length, symbol)
+            high = _first_not_below(text, suffixes, columns, low, high, length, symbol + 1)
+        extended[span, 0] = low
+        extended[span, 1] = high
+        extended[span, 2] = length + 1
