@@ -15,7 +15,7 @@ from shelfwalk.constraints import span_corpus
 from shelfwalk.constraints.fm_index import FMIndex
 from shelfwalk.constraints.saved_span_index import open_span_index
 from shelfwalk.constraints.span_index import HIGH, LENGTH, LOW, SpanIndex
-from shelfwalk.constraints.suffix_array_index import SuffixArrayIndex
+from shelfwalk.constraints.suffix_array_index import BOUNDARIES, SuffixArrayIndex
 from shelfwalk.constraints.token_sequences import TokenSequences
 
 KINDS = pytest.mark.parametrize("kind", [FMIndex, SuffixArrayIndex])
@@ -48,7 +48,8 @@ def places_of(index: SpanIndex, spans: list[Span]) -> list[list[tuple[int, int]]
 @given(documents=document_lists())
 def test_counts_next_tokens_places_and_documents_are_those_of_brute_force(kind: Kind, documents: list[Span]) -> None:
     plain, index = PlainSpans(documents), built(kind, documents)
-    spans = plain.spans(4)
+    # Longer than what the suffix array has boundaries for.
+    spans = plain.spans(BOUNDARIES + 2)
     states = index.find(sequences(*spans))
     assert index.count(states).tolist() == [len(plain.places(span)) for span in spans]
     for span, found in zip([(), *spans], next_of(index, [(), *spans]), strict=True):
@@ -119,8 +120,8 @@ def test_both_indexes_agree_at_every_width_of_symbols(vocabulary: int) -> None:
     )
     one, other = FMIndex.build(everything, vocabulary), SuffixArrayIndex.build(everything, vocabulary)
     generator = np.random.default_rng(1)
-    begins = generator.integers(0, len(documents.tokens) - 3, 300)
-    spans = TokenSequences.of([documents.tokens[at : at + length] for at in begins for length in (1, 2, 3)])
+    begins = generator.integers(0, len(documents.tokens) - 7, 300)
+    spans = TokenSequences.of([documents.tokens[at : at + length] for at in begins for length in (1, 2, 3, 7)])
     states = one.find(spans), other.find(spans)
     np.testing.assert_array_equal(one.count(states[0]), other.count(states[1]))
     root = one.next_tokens(one.initial(1)), other.next_tokens(other.initial(1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -34,12 +36,14 @@ def test_ones_before_every_row_are_counted(size: int, density: float) -> None:
     assert [bit_at(lines, 1, row) for row in range(size)] == bits.astype(int).tolist()
 
 
-def distinct(matrix: WaveletMatrix, low: int, high: int) -> dict[int, int]:
-    room = high - low
-    symbols, counts = np.empty(room, np.int32), np.empty(room, np.int32)
-    stack = np.empty((len(matrix.zeros) + 1, 4), np.int64)
-    used = distinct_symbols(matrix.lines, matrix.zeros, low, high, stack, symbols, counts, 0)
-    return dict(zip(symbols[:used].tolist(), counts[:used].tolist(), strict=True))
+def distinct(matrix: WaveletMatrix, ranges: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Number of the range, symbol and count of all symbols that each range holds."""
+    most = int((ranges[:, 1] - ranges[:, 0]).sum()) + 1
+    nodes, room = np.zeros((most, 4), np.int32), np.zeros((most, 4), np.int32)
+    nodes[: len(ranges), :2] = ranges
+    nodes[: len(ranges), 3] = np.arange(len(ranges))
+    found, count = distinct_symbols(matrix.lines, matrix.zeros, nodes, room, len(ranges))
+    return [(number, symbol, high - low) for low, high, symbol, number in found[:count].tolist()]
 
 
 @settings(max_examples=100, deadline=None)
@@ -49,16 +53,22 @@ def test_symbols_ranks_and_distinct_symbols_are_those_of_the_array(size: int, al
     symbols: npt.NDArray[np.int32] = (alphabet * generator.random(size) ** 2).astype(np.int32)
     matrix = WaveletMatrix.build(symbols, alphabet)
     starts = matrix.last_level_starts(np.bincount(symbols, minlength=alphabet))
-    for row in generator.integers(0, size, 20):
-        symbol, below = descend(matrix.lines, matrix.zeros, int(row))
-        assert symbol == symbols[row]
-        assert below - starts[symbol] == np.sum(symbols[:row] == symbol)
-        other = int(generator.integers(0, alphabet))
-        rank = descend_by(matrix.lines, matrix.zeros, int(row), other) - starts[other]
-        assert rank == np.sum(symbols[:row] == other)
-    for low, high in np.sort(generator.integers(0, size + 1, (10, 2)), axis=1):
-        if low < high:
-            values, counts = np.unique(symbols[low:high], return_counts=True)
-            expected = dict(zip(values.tolist(), counts.tolist(), strict=True))
-            expected.pop(0, None)
-            assert list(distinct(matrix, int(low), int(high)).items()) == list(expected.items())
+    drawn = generator.integers(0, size, 20)
+    below, found = drawn.copy(), np.empty(20, np.int32)
+    descend(matrix.lines, matrix.zeros, below, found)
+    np.testing.assert_array_equal(found, symbols[drawn])
+    np.testing.assert_array_equal(below - starts[found], [np.sum(symbols[:row] == symbols[row]) for row in drawn])
+    rows = generator.integers(0, size + 1, (20, 2))
+    asked = generator.integers(0, alphabet, 20).astype(np.int32)
+    below = rows.copy()
+    descend_by(matrix.lines, matrix.zeros, asked, below)
+    ranks = [[np.sum(symbols[:row] == symbol) for row in pair] for pair, symbol in zip(rows, asked, strict=True)]
+    np.testing.assert_array_equal(below - starts[asked][:, None], ranks)
+    ranges = np.sort(generator.integers(0, size + 1, (10, 2)), axis=1)
+    ranges = ranges[ranges[:, 0] < ranges[:, 1]]
+    expected = [
+        (number, symbol, count)
+        for number, (low, high) in enumerate(ranges)
+        for symbol, count in sorted(Counter(symbols[low:high].tolist()).items())
+    ]
+    assert distinct(matrix, ranges) == expected

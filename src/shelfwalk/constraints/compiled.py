@@ -24,6 +24,12 @@ def compiled(function: Function) -> Function:
     return made
 
 
+def inlined(function: Function) -> Function:
+    """Compile a small `function` into each compiled one that calls it: a call would count references of every array."""
+    made: Function = numba.njit(nogil=True, cache=True, forceinline=True)(function)
+    return made
+
+
 @intrinsic
 def _ones_in(_: Any, word: Any) -> Any:
 
@@ -33,5 +39,15 @@ def _ones_in(_: Any, word: Any) -> Any:
     return types.int64(word), generate
 
 
+@intrinsic
+def _zeros_below(_: Any, word: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
+
+    return types.int64(word), generate
+
+
 ones_in: Callable[[Integer], int] = _ones_in
 """The number of set bits of a uint64, as int64: one instruction."""
+zeros_below: Callable[[Integer], int] = _zeros_below
+"""How many zeros a uint64 has below its lowest one, as int64: one instruction."""

@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shelfwalk.constraints.compiled import Integer, compiled
+from shelfwalk.constraints.compiled import compiled
 from shelfwalk.constraints.index_files import SavedIndex, save_index
 from shelfwalk.constraints.span_corpus import Alphabet, Ints, Places, SpanCorpus, Symbols, read_only
-from shelfwalk.constraints.span_index import HIGH, LOW, NextTokens, SpanIndex, States, row_offsets
+from shelfwalk.constraints.span_index import HIGH, LENGTH, LOW, NextTokens, SpanIndex, States, row_offsets
 from shelfwalk.constraints.suffix_sorting import suffix_array
 from shelfwalk.constraints.token_sequences import TokenSequences
 from shelfwalk.constraints.wavelet_matrix import (
@@ -45,6 +45,8 @@ from shelfwalk.constraints.wavelet_matrix import (
 
 SAMPLE = 16
 """Steps to a row that knows its position are fewer than this."""
+TOGETHER = 4096
+"""So many rows are located at a time: enough to keep the processor busy, few enough to stay in its nearest cache."""
 
 
 @dataclass(frozen=True)
@@ -134,15 +136,17 @@ class FMIndex(SpanIndex):
 
     def next_tokens(self, state: States) -> NextTokens:
         """The tokens that follow each span of [states, 3], with counts."""
-        most = np.minimum(state[:, HIGH] - state[:, LOW], len(self.alphabet.tokens)).clip(0).sum()
-        offsets = np.zeros(len(state) + 1, np.int64)
+        begin, end = state[:, LOW], state[:, HIGH]
+        is_root = (state[:, LENGTH] == 0) & (begin < end)
+        most = int(np.minimum(end - begin, len(self.alphabet.tokens)).clip(0)[~is_root].sum()) + 1
         # Room for the most there can be: pages that are never written cost nothing.
-        tokens, counts = np.empty(most, np.int32), np.empty(most, np.int32)
-        transform = self.transform
-        _next_tokens(
-            state, transform.lines, transform.zeros, self.alphabet.tokens, self.alphabet.counts, offsets, tokens, counts
+        nodes, room = np.empty((most, 4), np.int32), np.empty((most, 4), np.int32)
+        transform, alphabet = self.transform, self.alphabet
+        return NextTokens(
+            *_next_tokens(
+                state, is_root, transform.lines, transform.zeros, alphabet.tokens, alphabet.counts, nodes, room
+            )
         )
-        return NextTokens(offsets, tokens[: offsets[-1]].copy(), counts[: offsets[-1]].astype(np.int64))
 
     def extend(self, state: States, tokens: Ints) -> States:
         """The states of [states, 3] after one token each; an empty range of rows where the token does not follow."""
@@ -165,7 +169,7 @@ class FMIndex(SpanIndex):
         lengths = self.places.starts[documents + 1] - self.places.starts[documents] - 1
         offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
         tokens = np.empty(offsets[-1], np.int32)
-        rows, transform = self.document_rows[documents], self.transform
+        rows, transform = self.document_rows[documents].astype(np.int64), self.transform
         _read(rows, offsets, transform.lines, transform.zeros, self._shifts, self.alphabet.tokens, tokens)
         return TokenSequences(offsets, tokens)
 
@@ -184,71 +188,96 @@ def _is_sampled(corpus: SpanCorpus) -> npt.NDArray[np.bool_]:
 @compiled
 def _next_tokens(
     state: States,
+    is_root: npt.NDArray[np.bool_],
     lines: Lines,
     zeros: Ints,
     token_of_symbol: Ints,
     all_counts: Ints,
-    offsets: npt.NDArray[np.int64],
-    tokens: Ints,
-    counts: Ints,
-) -> None:
-    stack = np.empty((len(zeros) + 1, 4), np.int64)
-    at: Integer = 0
-    for row in range(len(state)):
-        begin = at
-        low, high, length = state[row]
-        if length == 0 and low < high:
+    nodes: Ints,
+    room: Ints,
+) -> tuple[npt.NDArray[np.int64], Ints, npt.NDArray[np.int64]]:
+    ranges = 0
+    for span in range(len(state)):
+        if state[span, 0] < state[span, 1] and not is_root[span]:
+            nodes[ranges] = (state[span, 0], state[span, 1], 0, span)
+            ranges += 1
+    nodes, found = distinct_symbols(lines, zeros, nodes, room, ranges)
+    everything = len(token_of_symbol) - 1
+    total = np.count_nonzero(is_root) * everything + np.count_nonzero(nodes[:found, 2])
+    offsets = np.empty(len(state) + 1, np.int64)
+    tokens, counts = np.empty(total, np.int32), np.empty(total, np.int64)
+    at, node = 0, 0
+    for span in range(len(state)):
+        offsets[span] = at
+        if is_root[span]:
             # The most there can be, and always the same.
-            for symbol in range(1, len(token_of_symbol)):
-                tokens[at] = token_of_symbol[symbol]
-                counts[at] = all_counts[symbol]
+            tokens[at : at + everything] = token_of_symbol[1:]
+            counts[at : at + everything] = all_counts[1:]
+            at += everything
+        while node < found and nodes[node, 3] == span:
+            if nodes[node, 2] != 0:
+                tokens[at] = token_of_symbol[nodes[node, 2]]
+                counts[at] = nodes[node, 1] - nodes[node, 0]
                 at += 1
-        elif low < high:
-            at = distinct_symbols(lines, zeros, low, high, stack, tokens, counts, at)
-            for index in range(begin, at):
-                tokens[index] = token_of_symbol[tokens[index]]
-        offsets[row + 1] = at
+            node += 1
+    offsets[len(state)] = at
+    return offsets, tokens, counts
 
 
 @compiled
 def _extend(
     state: States, tokens: Ints, symbol_of_token: Ints, lines: Lines, zeros: Ints, shifts: Ints, extended: States
 ) -> None:
-    for row in range(len(state)):
-        low, high, length = state[row]
-        token = tokens[row]
-        symbol = symbol_of_token[token] if 0 <= token < len(symbol_of_token) else 0
-        if symbol == 0 or low >= high:
-            high = low
-        else:
-            low = shifts[symbol] + descend_by(lines, zeros, low, symbol)
-            high = shifts[symbol] + descend_by(lines, zeros, high, symbol)
-        extended[row, 0] = low
-        extended[row, 1] = high
-        extended[row, 2] = length + 1
+    symbols = np.zeros(len(state), np.int32)
+    for span in range(len(state)):
+        extended[span] = state[span]
+        extended[span, 2] += 1
+        if 0 <= tokens[span] < len(symbol_of_token) and state[span, 0] < state[span, 1]:
+            symbols[span] = symbol_of_token[tokens[span]]
+        if symbols[span] == 0:
+            # Nothing follows; any empty range will do.
+            extended[span, 0] = 0
+            extended[span, 1] = 0
+    descend_by(lines, zeros, symbols, extended[:, :2])
+    for span in range(len(state)):
+        extended[span, 0] += shifts[symbols[span]]
+        extended[span, 1] += shifts[symbols[span]]
 
 
 @compiled
 def _positions(
     state: States, lines: Lines, zeros: Ints, shifts: Ints, marks: Lines, samples: Ints, positions: Ints
 ) -> None:
-    at: Integer = 0
+    at = 0
     for span in range(len(state)):
-        low, high, length = state[span]
-        for first in range(low, high):
-            row, steps = first, 0
-            while bit_at(marks, 0, row) == 0:
-                symbol, below = descend(lines, zeros, row)
-                row = shifts[symbol] + below
-                steps += 1
-            # A row is found by the span's last token.
-            positions[at] = samples[ones_before(marks, 0, row)] - steps - (length - 1)
-            at += 1
+        # A row is found by the span's last token.
+        low, high, back = state[span, 0], state[span, 1], state[span, 2] - 1
+        for begin in range(low, high, TOGETHER):
+            end = min(begin + TOGETHER, high)
+            rows, places = np.arange(begin, end), np.arange(at, at + end - begin)
+            symbols = np.empty(len(rows), np.int32)
+            at += len(rows)
+            waiting = len(rows)
+            while waiting > 0:
+                still = 0
+                for index in range(waiting):
+                    row, place = rows[index], places[index]
+                    if bit_at(marks, 0, row):
+                        positions[place] = samples[ones_before(marks, 0, row)] - back
+                    else:
+                        rows[still], places[still] = row, place
+                        still += 1
+                waiting = still
+                back += 1
+                descend(lines, zeros, rows[:waiting], symbols[:waiting])
+                for index in range(waiting):
+                    rows[index] += shifts[symbols[index]]
+            back = state[span, 2] - 1
 
 
 @compiled
 def _read(
-    rows: Ints,
+    rows: npt.NDArray[np.int64],
     offsets: npt.NDArray[np.int64],
     lines: Lines,
     zeros: Ints,
@@ -256,9 +285,18 @@ def _read(
     token_of_symbol: Ints,
     tokens: Ints,
 ) -> None:
-    for document in range(len(rows)):
-        row = np.int64(rows[document])
-        for place in range(offsets[document], offsets[document + 1]):
-            symbol, below = descend(lines, zeros, row)
-            row = shifts[symbol] + below
-            tokens[place] = token_of_symbol[symbol]
+    """Read all documents together, a token of each at a time; the longest first, as those unread stand in front."""
+    longest_first = np.argsort(offsets[:-1] - offsets[1:])
+    rows = rows[longest_first]
+    symbols = np.empty(len(rows), np.int32)
+    unread, place = len(rows), 0
+    while True:
+        while unread > 0 and offsets[longest_first[unread - 1]] + place >= offsets[longest_first[unread - 1] + 1]:
+            unread -= 1
+        if unread == 0:
+            return
+        descend(lines, zeros, rows[:unread], symbols[:unread])
+        for index in range(unread):
+            rows[index] += shifts[symbols[index]]
+            tokens[offsets[longest_first[index]] + place] = token_of_symbol[symbols[index]]
+        place += 1

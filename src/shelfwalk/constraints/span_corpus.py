@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from shelfwalk.constraints.compiled import Integer, compiled
+from shelfwalk.constraints.compiled import Integer, inlined
 from shelfwalk.constraints.token_sequences import TokenSequences
 
 LARGEST_VOCABULARY = 2**20
@@ -120,7 +120,7 @@ def read_only(array: Array) -> Array:
     return array
 
 
-@compiled
+@inlined
 def document_of(position: Integer, starts: Ints, first_documents: Ints) -> Integer:
     """The document that holds a position of the text."""
     document: Integer = first_documents[position >> PLACES_SHIFT]

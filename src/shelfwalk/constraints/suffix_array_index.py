@@ -4,9 +4,12 @@ In: documents as token sequences. Out: a `SpanIndex`.
 
 The rows [low, high) of a span are the suffixes of the text that begin with it (Manber and Myers 1990). As they are in
 order, the tokens that follow stand in order inside the range: a step is a binary search, and the distinct ones are
-found by leaps of doubling length. Where symbols take two bytes, those at the first COLUMNS places of each suffix are
-kept in the order of the rows as well, so that steps from short spans, which have the longest ranges, read memory in
-a row and not all over the text.
+found by leaps of doubling length.
+
+Short spans have the longest ranges, and two things are kept for them. For spans of up to BOUNDARIES tokens a bit a row
+says that the row differs from the one before it in what follows the span (or before): the distinct tokens are the ones
+among these bits. Where symbols take two bytes, those at the places 1 to COLUMNS of each suffix are kept in the order of
+the rows as well, so that a step reads memory in a row and not all over the text.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shelfwalk.constraints.compiled import Integer, compiled
+from shelfwalk.constraints.compiled import Integer, compiled, inlined, zeros_below
 from shelfwalk.constraints.index_files import SavedIndex, save_index
 from shelfwalk.constraints.span_corpus import Alphabet, Ints, Places, SpanCorpus, Symbols, read_only
 from shelfwalk.constraints.span_index import HIGH, LOW, NextTokens, SpanIndex, States, row_offsets
@@ -26,7 +29,10 @@ from shelfwalk.constraints.suffix_sorting import suffix_array
 from shelfwalk.constraints.token_sequences import TokenSequences
 
 COLUMNS = 2
-"""With text, rows and what leads to documents this makes 10.5 bytes a symbol of a catalogue of titles."""
+BOUNDARIES = 4
+"""With text, rows and what leads to documents these make 11 bytes a symbol of a catalogue of titles."""
+
+Bits = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,8 @@ class SuffixArrayIndex(SpanIndex):
     """Sorted suffixes.
 
     `text` [length] and `suffixes` int32 [length]; `columns` [0 or COLUMNS, length]: column d − 1 holds the symbol at
-    place d of every suffix, in the order of the rows.
+    place d of every suffix, in the order of the rows. `boundaries` uint64 [BOUNDARIES, words]: bit `row & 63` of word
+    `row >> 6` of line d − 1 is set where the first d + 1 symbols of the suffix are not those of the row before.
     """
 
     alphabet: Alphabet
@@ -42,6 +49,7 @@ class SuffixArrayIndex(SpanIndex):
     text: Symbols
     suffixes: Ints
     columns: Symbols
+    boundaries: Bits
 
     kind = "suffix-array"
 
@@ -53,9 +61,15 @@ class SuffixArrayIndex(SpanIndex):
         suffixes = suffix_array(text)
         columns = np.zeros((COLUMNS if text.itemsize == 2 else 0, length), text.dtype)
         for place, column in enumerate(columns, start=1):
-            # Beyond the end stands a separator, as at every edge of a document.
-            column[:] = np.append(text, np.zeros(place, text.dtype))[suffixes + place]
-        return cls(corpus.alphabet, corpus.places, read_only(text), read_only(suffixes), read_only(columns))
+            column[:] = _symbols_at(text, suffixes, place)
+        return cls(
+            corpus.alphabet,
+            corpus.places,
+            read_only(text),
+            read_only(suffixes),
+            read_only(columns),
+            read_only(_boundaries(text, suffixes)),
+        )
 
     @classmethod
     def of_saved(cls, saved: SavedIndex) -> SuffixArrayIndex:
@@ -67,6 +81,7 @@ class SuffixArrayIndex(SpanIndex):
             arrays["text"],
             arrays["suffixes"],
             arrays["columns"],
+            arrays["boundaries"],
         )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -79,6 +94,7 @@ class SuffixArrayIndex(SpanIndex):
             "text": self.text,
             "suffixes": self.suffixes,
             "columns": self.columns,
+            "boundaries": self.boundaries,
         }
 
     def save(self, folder: Path) -> None:
@@ -92,30 +108,21 @@ class SuffixArrayIndex(SpanIndex):
 
     def next_tokens(self, state: States) -> NextTokens:
         """The tokens that follow each span of [states, 3], with counts."""
-        most = np.minimum(state[:, HIGH] - state[:, LOW], len(self.alphabet.tokens)).clip(0).sum()
+        alphabet = self.alphabet
+        most = np.minimum(state[:, HIGH] - state[:, LOW], len(alphabet.tokens)).clip(0).sum()
         offsets = np.zeros(len(state) + 1, np.int64)
         # Room for the most there can be: pages that are never written cost nothing.
         tokens, counts = np.empty(most, np.int32), np.empty(most, np.int32)
-        alphabet = self.alphabet
-        _next_tokens(
-            state, self.text, self.suffixes, self.columns, alphabet.tokens, alphabet.counts, offsets, tokens, counts
-        )
+        arrays = (self.text, self.suffixes, self.columns, self.boundaries, alphabet.tokens, alphabet.counts)
+        _next_tokens(state, *arrays, offsets, tokens, counts)
         return NextTokens(offsets, tokens[: offsets[-1]].copy(), counts[: offsets[-1]].astype(np.int64))
 
     def extend(self, state: States, tokens: Ints) -> States:
         """The states of [states, 3] after one token each; an empty range of rows where the token does not follow."""
         extended = np.empty_like(state)
         alphabet = self.alphabet
-        _extend(
-            state,
-            tokens,
-            alphabet.symbol_of_token,
-            alphabet.first_rows,
-            self.text,
-            self.suffixes,
-            self.columns,
-            extended,
-        )
+        symbols, first_rows = alphabet.symbol_of_token, alphabet.first_rows
+        _extend(state, tokens, symbols, first_rows, self.text, self.suffixes, self.columns, extended)
         return extended
 
     def text_positions(self, state: States) -> tuple[npt.NDArray[np.int64], Ints]:
@@ -132,12 +139,30 @@ class SuffixArrayIndex(SpanIndex):
         return TokenSequences(offsets, self.alphabet.tokens[self.text[_runs(begin, offsets)]])
 
 
+def _symbols_at(text: Symbols, suffixes: Ints, place: int) -> Symbols:
+    """The symbol at a place of every suffix; beyond the end stands a separator, as at every edge of a document."""
+    symbols: Symbols = np.append(text[place:], np.zeros(place, text.dtype))[suffixes]
+    return symbols
+
+
+def _boundaries(text: Symbols, suffixes: Ints) -> Bits:
+    """Where the rows differ from the one before in their first 2, 3 and so on symbols."""
+    lines = np.zeros((BOUNDARIES, (len(suffixes) // 64 + 1) * 8), np.uint8)
+    differs = np.ones(len(suffixes), bool)
+    differs[1:] = np.diff(text[suffixes]) != 0
+    for place, line in enumerate(lines, start=1):
+        differs[1:] |= np.diff(_symbols_at(text, suffixes, place)) != 0
+        packed = np.packbits(differs, bitorder="little")
+        line[: len(packed)] = packed
+    return lines.view("<u8").astype(np.uint64)
+
+
 def _runs(begin: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The integers from each of `begin` on, as many as the offsets have room for, end to end."""
     return np.arange(offsets[-1]) + np.repeat(begin - offsets[:-1], np.diff(offsets))
 
 
-@compiled
+@inlined
 def _symbol_at(text: Symbols, suffixes: Ints, columns: Symbols, row: Integer, place: Integer) -> Integer:
     """The symbol at a place of the suffix of `row`; the suffix must reach so far."""
     if 0 < place <= len(columns):
@@ -145,7 +170,7 @@ def _symbol_at(text: Symbols, suffixes: Ints, columns: Symbols, row: Integer, pl
     return np.int64(text[suffixes[row] + place])
 
 
-@compiled
+@inlined
 def _first_not_below(
     text: Symbols, suffixes: Ints, columns: Symbols, low: Integer, high: Integer, place: Integer, symbol: Integer
 ) -> Integer:
@@ -159,15 +184,27 @@ def _first_not_below(
     return low
 
 
+@inlined
+def _next_boundary(boundaries: Bits, line: Integer, row: Integer, high: Integer) -> Integer:
+    """The first row from `row` on whose bit is set, or `high`."""
+    word = row >> 6
+    bits = boundaries[line, word] >> np.uint64(row & 63) << np.uint64(row & 63)
+    while bits == 0 and (word + 1) << 6 < high:
+        word += 1
+        bits = boundaries[line, word]
+    return high if bits == 0 else min((word << 6) + zeros_below(bits), high)
+
+
 @compiled
 def _end_of_run(
-    text: Symbols, suffixes: Ints, columns: Symbols, low: Integer, high: Integer, place: Integer, symbol: Integer
+    text: Symbols, suffixes: Ints, columns: Symbols, low: Integer, high: Integer, place: Integer
 ) -> Integer:
-    """The first row after `low` in the ordered range whose symbol is not that of `low`."""
-    leap = 1
+    """The first row after `low` in the ordered range whose symbol at `place` is not that of `low`."""
+    symbol, leap = _symbol_at(text, suffixes, columns, low, place), 1
     while low + leap < high and _symbol_at(text, suffixes, columns, low + leap, place) == symbol:
         leap <<= 1
-    return _first_not_below(text, suffixes, columns, low + (leap >> 1) + 1, min(low + leap, high), place, symbol + 1)
+    begin, end = low + (leap >> 1) + 1, min(low + leap, high)
+    return _first_not_below(text, suffixes, columns, begin, end, place, symbol + 1)
 
 
 @compiled
@@ -176,6 +213,7 @@ def _next_tokens(
     text: Symbols,
     suffixes: Ints,
     columns: Symbols,
+    boundaries: Bits,
     token_of_symbol: Ints,
     all_counts: Ints,
     offsets: npt.NDArray[np.int64],
@@ -193,8 +231,15 @@ def _next_tokens(
                 at += 1
             low = high
         while low < high:
-            symbol = _symbol_at(text, suffixes, columns, low, length)
-            end = _end_of_run(text, suffixes, columns, low, high, length, symbol)
+            # Spelled out, as is the symbol: a call that takes several arrays costs ten times the work.
+            if length <= len(boundaries):
+                end = _next_boundary(boundaries, length - 1, low + 1, high)
+            else:
+                end = _end_of_run(text, suffixes, columns, low, high, length)
+            if length <= len(columns):
+                symbol = np.int64(columns[length - 1, low])
+            else:
+                symbol = np.int64(text[suffixes[low] + length])
             if symbol != 0:
                 tokens[at] = token_of_symbol[symbol]
                 counts[at] = end - low

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from shelfwalk.constraints.compiled import Integer, compiled, ones_in
+from shelfwalk.constraints.compiled import Integer, compiled, inlined, ones_in
 from shelfwalk.constraints.span_corpus import Ints, read_only
 
 LINE_BITS = 480
@@ -26,7 +26,6 @@ WORDS = 8
 _HEAD = np.uint64(2**HEAD_BITS - 1)
 _HEAD_BITS = np.uint64(HEAD_BITS)
 _ONE = np.uint64(1)
-_LAST_BIT = np.uint64(63)
 
 Lines = npt.NDArray[np.uint64]
 
@@ -88,104 +87,116 @@ def bit_lines(bits: npt.NDArray[np.bool_]) -> Lines:
     return lines
 
 
-@compiled
+@inlined
+def ones_and_bit(lines: Lines, first_line: Integer, row: Integer) -> tuple[Integer, Integer]:
+    """How many ones stand before `row` in the bit vector that begins at `first_line`, and the bit of `row`.
+
+    Without a branch: processors guess wrongly where a row stands in its line, and that costs more than all the words.
+    """
+    full_lines = np.uint32(row) // np.uint32(LINE_BITS)
+    line = first_line + np.int64(full_lines)
+    place = np.int64(np.uint32(row) - full_lines * np.uint32(LINE_BITS)) + HEAD_BITS
+    word = place >> 6
+    own, head = lines[line, word], lines[line, 0]
+    ones = np.int64(head & _HEAD) + ones_in(own & ((_ONE << np.uint64(place & 63)) - _ONE))
+    # The count in the head is not among the bits.
+    ones += ones_in(head >> _HEAD_BITS) if word > 0 else -ones_in(head & _HEAD)
+    for before in range(1, WORDS - 1):
+        ones += ones_in(lines[line, before]) if before < word else 0
+    return ones, np.int64((own >> np.uint64(place & 63)) & _ONE)
+
+
+@inlined
 def ones_before(lines: Lines, first_line: Integer, row: Integer) -> Integer:
-    """How many ones stand before `row` in the bit vector that begins at `first_line`."""
-    line = first_line + row // LINE_BITS
-    place = np.uint64(row % LINE_BITS + HEAD_BITS)
-    word = np.int64(place >> np.uint64(6))
-    below = (_ONE << (place & _LAST_BIT)) - _ONE
-    head = lines[line, 0]
-    ones = np.int64(head & _HEAD)
-    if word == 0:
-        return ones + ones_in((head & below) >> _HEAD_BITS)
-    ones += ones_in(head >> _HEAD_BITS) + ones_in(lines[line, word] & below)
-    for before in range(1, word):
-        ones += ones_in(lines[line, before])
+    """How many ones stand before `row`."""
+    ones, _ = ones_and_bit(lines, first_line, row)
     return ones
 
 
-@compiled
+@inlined
 def bit_at(lines: Lines, first_line: Integer, row: Integer) -> Integer:
     """The bit of `row`."""
-    place = np.uint64(row % LINE_BITS + HEAD_BITS)
-    word = lines[first_line + row // LINE_BITS, np.int64(place >> np.uint64(6))]
-    return np.int64((word >> (place & _LAST_BIT)) & _ONE)
+    full_lines = np.uint32(row) // np.uint32(LINE_BITS)
+    place = np.int64(np.uint32(row) - full_lines * np.uint32(LINE_BITS)) + HEAD_BITS
+    word = lines[first_line + np.int64(full_lines), place >> 6]
+    return np.int64((word >> np.uint64(place & 63)) & _ONE)
 
 
 @compiled
-def descend(lines: Lines, zeros: Ints, row: Integer) -> tuple[Integer, Integer]:
-    """The symbol of `row`, and where the row stands below the last level."""
+def descend(lines: Lines, zeros: Ints, rows: npt.NDArray[np.int64], symbols: Ints) -> None:
+    """Write the symbol of each of `rows`, and put where the row stands below the last level in its place.
+
+    All rows go down together, a level at a time: no step hangs on its neighbours, so that many are under way at once.
+    """
     lines_per_level = len(lines) // len(zeros)
-    symbol: Integer = 0
+    symbols[:] = 0
     for level in range(len(zeros)):
         first_line = level * lines_per_level
-        ones = ones_before(lines, first_line, row)
-        bit = bit_at(lines, first_line, row)
-        row = zeros[level] + ones if bit else row - ones
-        symbol = symbol << 1 | bit
-    return symbol, row
+        for index in range(len(rows)):
+            row = rows[index]
+            ones, bit = ones_and_bit(lines, first_line, row)
+            # zeros + ones for a one, row − ones for a zero.
+            rows[index] = row - ones + bit * (zeros[level] + 2 * ones - row)
+            symbols[index] = symbols[index] << 1 | bit
 
 
 @compiled
-def descend_by(lines: Lines, zeros: Ints, row: Integer, symbol: Integer) -> Integer:
-    """Where the rows of `symbol` from `row` on begin below the last level."""
-    levels = len(zeros)
-    lines_per_level = len(lines) // levels
-    for level in range(levels):
-        ones = ones_before(lines, level * lines_per_level, row)
-        row = zeros[level] + ones if (symbol >> (levels - 1 - level)) & 1 else row - ones
-    return row
+def descend_by(lines: Lines, zeros: Ints, symbols: Ints, rows: npt.NDArray[np.int64]) -> None:
+    """Where the rows of a symbol each, from each of `rows` [symbols, columns] on, begin below the last level; in place.
 
-
-@compiled
-def distinct_symbols(
-    lines: Lines,
-    zeros: Ints,
-    low: Integer,
-    high: Integer,
-    stack: npt.NDArray[np.int64],
-    symbols: Ints,
-    counts: Ints,
-    at: Integer,
-) -> Integer:
-    """Write the distinct symbols of the rows [low, high), ascending, with their counts, from index `at` on.
-
-    Symbol 0 is left out. Returns the index after the last. `stack` is room for [levels + 1, 4].
+    All go down together as in `descend`.
     """
     levels = len(zeros)
     lines_per_level = len(lines) // levels
-    level, symbol, waiting = 0, 0, 0
-    while True:
-        while level < levels:
-            first_line = level * lines_per_level
-            ones_low = ones_before(lines, first_line, low)
-            if high - low == 1:
-                ones_high = ones_low + bit_at(lines, first_line, low)
-            else:
-                ones_high = ones_before(lines, first_line, high)
-            ones = ones_high - ones_low
-            level += 1
-            symbol <<= 1
-            if ones == 0:
-                low, high = low - ones_low, high - ones_high
-                continue
-            if ones < high - low:
-                stack[waiting, 0] = level
-                stack[waiting, 1] = zeros[level - 1] + ones_low
-                stack[waiting, 2] = zeros[level - 1] + ones_high
-                stack[waiting, 3] = symbol | 1
-                waiting += 1
-                low, high = low - ones_low, high - ones_high
-            else:
-                low, high = zeros[level - 1] + ones_low, zeros[level - 1] + ones_high
-                symbol |= 1
-        if symbol != 0:
-            symbols[at] = symbol
-            counts[at] = high - low
-            at += 1
-        if waiting == 0:
-            return at
-        waiting -= 1
-        level = stack[waiting, 0]
-        low, high, symbol = stack[waiting, 1], stack[waiting, 2], stack[waiting, 3]
+    for level in range(levels):
+        for index in range(len(symbols)):
+            is_one = (symbols[index] >> (levels - 1 - level)) & 1
+            for column in range(rows.shape[1]):
+                row = rows[index, column]
+                ones = ones_before(lines, level * lines_per_level, row)
+                rows[index, column] = zeros[level] + ones if is_one else row - ones
+
+
+@inlined
+def _ones_in_rows(lines: Lines, first_line: Integer, low: Integer, high: Integer, before_low: Integer) -> Integer:
+    """How many ones stand in the rows [low, high), given how many stand before."""
+    full_lines = np.uint32(low) // np.uint32(LINE_BITS)
+    place = np.int64(np.uint32(low) - full_lines * np.uint32(LINE_BITS)) + HEAD_BITS
+    rows = high - low
+    if 0 < rows <= 64 - (place & 63):
+        # Most ranges of a few rows lie inside a word.
+        word = lines[first_line + np.int64(full_lines), place >> 6] >> np.uint64(place & 63)
+        return ones_in(word << np.uint64(64 - rows))
+    return ones_before(lines, first_line, high) - before_low
+
+
+@compiled
+def distinct_symbols(lines: Lines, zeros: Ints, nodes: Ints, room: Ints, count: Integer) -> tuple[Ints, Integer]:
+    """The distinct symbols of ranges of rows, ascending in each range, symbol 0 among them.
+
+    In: `count` rows of `nodes` [most, 4], each the low and high of a range that is not empty, 0, and a number to know
+    it by; `room` [most, 4]; `most` must be one more than there are symbols to find. Out: one of the two arrays, with
+    low and high below the last level, symbol and number, and how many rows it has.
+
+    All ranges go down together as in `descend`. Both children are written, and what has no row is written over.
+    """
+    lines_per_level = len(lines) // len(zeros)
+    for level in range(len(zeros)):
+        first_line, below = level * lines_per_level, 0
+        for node in range(count):
+            low, high = np.int64(nodes[node, 0]), np.int64(nodes[node, 1])
+            before_low = ones_before(lines, first_line, low)
+            ones = _ones_in_rows(lines, first_line, low, high, before_low)
+            room[below, 0] = low - before_low
+            room[below, 1] = high - before_low - ones
+            room[below, 2] = nodes[node, 2] << 1
+            room[below, 3] = nodes[node, 3]
+            below += 1 if high - low > ones else 0
+            room[below, 0] = zeros[level] + before_low
+            room[below, 1] = zeros[level] + before_low + ones
+            room[below, 2] = nodes[node, 2] << 1 | 1
+            room[below, 3] = nodes[node, 3]
+            below += 1 if ones > 0 else 0
+        nodes, room = room, nodes
+        count = below
+    return nodes, count

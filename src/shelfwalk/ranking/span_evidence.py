@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shelfwalk.constraints.compiled import Integer, compiled
+from shelfwalk.constraints.compiled import Integer, compiled, inlined
 from shelfwalk.constraints.span_index import SpanIndex
 from shelfwalk.constraints.token_sequences import TokenSequences
 
@@ -214,7 +214,7 @@ def _add_weights(offsets: Ints64, documents: Ints32, weights: Floats, scores: Fl
             scores[documents[index]] += weights[span]
 
 
-@compiled
+@inlined
 def _first_not_below(matrix: Ints32, low: Integer, high: Integer, place: Integer, token: Integer) -> Integer:
     """The first of the ordered spans [low, high), alike before `place`, whose token there is at least `token`."""
     while low < high:
@@ -248,7 +248,7 @@ def _matches(text: Ints32, matrix: Ints32, ranks: Ints64, found: Ints64) -> Inte
     return count
 
 
-@compiled
+@inlined
 def _cover(span: Ints32, document: Integer, covered_in: Ints32) -> float:
     """The share of a span's distinct tokens that no better span of the document has; they count as covered now."""
     distinct, fresh = 0, 0
@@ -266,7 +266,7 @@ def _cover(span: Ints32, document: Integer, covered_in: Ints32) -> float:
     return fresh / distinct
 
 
-@compiled
+@inlined
 def _is_free(taken: npt.NDArray[np.bool_], span: Ints32, place: Integer) -> bool:
     for depth in range(len(span)):
         if span[depth] < 0:
