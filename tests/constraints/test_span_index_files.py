@@ -94,6 +94,16 @@ def test_arrays_are_mapped_and_cannot_be_written(tmp_path: Path) -> None:
         assert not array.flags.writeable
 
 
+@KINDS
+def test_symbols_of_four_bytes_are_saved_as_well(kind: Kind, tmp_path: Path) -> None:
+    documents = TokenSequences.of([range(70_000), (1, 2, 3, 69_999)])
+    kind.build(documents, 70_000).save(tmp_path)
+    index = open_span_index(tmp_path)
+    found = index.locate(index.find(TokenSequences.of([(2, 3), (69_999,), (3, 69_999)])))
+    assert found.documents.tolist() == [0, 1, 0, 1, 1]
+    assert found.positions.tolist() == [2, 1, 69_999, 3, 2]
+
+
 @pytest.mark.parametrize("kinds", [(FMIndex, FMIndex), (FMIndex, SuffixArrayIndex), (SuffixArrayIndex, FMIndex)])
 def test_a_new_index_takes_the_place_of_the_former_and_leaves_nothing_of_it(
     kinds: tuple[Kind, Kind], tmp_path: Path

@@ -180,6 +180,18 @@ def test_dead_beams_have_no_next_token(kind: Kind) -> None:
 
 
 @KINDS
+def test_states_may_be_a_view_of_other_arrays(kind: Kind) -> None:
+    index = built(kind, [(1, 2, 1), (2, 2)])
+    spans = [(1,), (2,), (2, 1)]
+    wide = np.full((6, 4), -1, np.int64)
+    wide[::2, :3] = index.find(sequences(*spans))
+    view = wide[::2, :3]
+    assert index.next_tokens(view).tokens.tolist() == [2, 1, 2]
+    assert index.count(index.extend(view, np.array([2, 2, 2])[::-1])).tolist() == [1, 1, 0]
+    assert index.locate(view).documents.tolist() == [0, 0, 0, 1, 1, 0]
+
+
+@KINDS
 def test_an_empty_batch_has_empty_answers(kind: Kind) -> None:
     index = built(kind, [(1, 2, 1)])
     none = index.initial(0)

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from shelfwalk.constraints.compiled import compiled
 from shelfwalk.constraints.index_files import SavedIndex, save_index
 from shelfwalk.constraints.span_corpus import Alphabet, Ints, Places, SpanCorpus, Symbols, read_only
-from shelfwalk.constraints.span_index import HIGH, LENGTH, LOW, NextTokens, SpanIndex, States, row_offsets
+from shelfwalk.constraints.span_index import HIGH, LENGTH, LOW, NextTokens, SpanIndex, States, as_compiled, row_offsets
 from shelfwalk.constraints.suffix_sorting import suffix_array
 from shelfwalk.constraints.token_sequences import TokenSequences
 from shelfwalk.constraints.wavelet_matrix import (
@@ -136,6 +136,7 @@ class FMIndex(SpanIndex):
 
     def next_tokens(self, state: States) -> NextTokens:
         """The tokens that follow each span of [states, 3], with counts."""
+        state, _ = as_compiled(state)
         begin, end = state[:, LOW], state[:, HIGH]
         is_root = (state[:, LENGTH] == 0) & (begin < end)
         most = int(np.minimum(end - begin, len(self.alphabet.tokens)).clip(0)[~is_root].sum()) + 1
@@ -150,6 +151,7 @@ class FMIndex(SpanIndex):
 
     def extend(self, state: States, tokens: Ints) -> States:
         """The states of [states, 3] after one token each; an empty range of rows where the token does not follow."""
+        state, tokens = as_compiled(state, tokens)
         extended = np.empty_like(state)
         symbols = self.alphabet.symbol_of_token
         _extend(state, tokens, symbols, self.transform.lines, self.transform.zeros, self._shifts, extended)
@@ -157,6 +159,7 @@ class FMIndex(SpanIndex):
 
     def text_positions(self, state: States) -> tuple[npt.NDArray[np.int64], Ints]:
         """Offsets [states + 1], and the position in the text of every row of each state, in the order of the rows."""
+        state, _ = as_compiled(state)
         offsets = row_offsets(state)
         positions = np.empty(offsets[-1], np.int32)
         transform = self.transform

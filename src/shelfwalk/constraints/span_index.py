@@ -164,6 +164,14 @@ class SpanIndex(ABC):
             raise IndexError(f"there are {self.documents} documents, so none has the number {documents[outside][0]}")
 
 
+_NO_TOKENS = np.empty(0, np.int32)
+
+
+def as_compiled(state: States, tokens: Ints = _NO_TOKENS) -> tuple[States, Ints]:
+    """States and tokens laid out as compiled code expects them, which would else be compiled once more for others."""
+    return np.ascontiguousarray(state, np.int64), np.ascontiguousarray(tokens, np.int32)
+
+
 def row_offsets(state: States) -> npt.NDArray[np.int64]:
     """Where the rows of each state begin if they stand end to end: [states + 1]."""
     return np.concatenate(([0], np.cumsum(np.maximum(state[:, HIGH] - state[:, LOW], 0))))

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from shelfwalk.constraints.compiled import Integer, compiled, inlined, zeros_below
 from shelfwalk.constraints.index_files import SavedIndex, save_index
 from shelfwalk.constraints.span_corpus import Alphabet, Ints, Places, SpanCorpus, Symbols, read_only
-from shelfwalk.constraints.span_index import HIGH, LOW, NextTokens, SpanIndex, States, row_offsets
+from shelfwalk.constraints.span_index import HIGH, LOW, NextTokens, SpanIndex, States, as_compiled, row_offsets
 from shelfwalk.constraints.suffix_sorting import suffix_array
 from shelfwalk.constraints.token_sequences import TokenSequences
 
@@ -108,6 +108,7 @@ class SuffixArrayIndex(SpanIndex):
 
     def next_tokens(self, state: States) -> NextTokens:
         """The tokens that follow each span of [states, 3], with counts."""
+        state, _ = as_compiled(state)
         alphabet = self.alphabet
         most = np.minimum(state[:, HIGH] - state[:, LOW], len(alphabet.tokens)).clip(0).sum()
         offsets = np.zeros(len(state) + 1, np.int64)
@@ -119,6 +120,7 @@ class SuffixArrayIndex(SpanIndex):
 
     def extend(self, state: States, tokens: Ints) -> States:
         """The states of [states, 3] after one token each; an empty range of rows where the token does not follow."""
+        state, tokens = as_compiled(state, tokens)
         extended = np.empty_like(state)
         alphabet = self.alphabet
         symbols, first_rows = alphabet.symbol_of_token, alphabet.first_rows
