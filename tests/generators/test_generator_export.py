@@ -120,7 +120,7 @@ from shelfwalk.constraints.trie import Trie
 from shelfwalk.encoders.onnx import OnnxTextEncoder
 from shelfwalk.generators.beam_search import beam_search
 from shelfwalk.generators.onnx_generator import OnnxGenerator
-beams = beam_search(OnnxGenerator(Path({str(folder)!r})), Trie.open(Path({str(tmp_path)!r}), 3), np.ones((1, 10)), 5)
+beams = beam_search(OnnxGenerator(Path({str(folder)!r})), Trie.open(Path({str(tmp_path)!r})), np.ones((1, 10)), 5)
 assert beams.found(0) == 5
 print([name for name in ("torch", "transformers", "sentence_transformers", "onnx", "matplotlib", "pandas")
        if name in sys.modules])

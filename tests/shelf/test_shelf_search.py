@@ -58,7 +58,7 @@ def test_a_fused_answer_is_the_weighted_reciprocal_ranks_of_its_parts(shelf: She
 
 def test_evidence_says_what_each_channel_thought(shelf: Shelf) -> None:
     trie = shelf.generative.trie
-    codes = dict(zip(shelf.items["item_id"].to_pylist(), trie.paths()[trie.leaf_of_item()].tolist(), strict=True))
+    codes = dict(zip(shelf.items["item_id"].to_pylist(), trie.paths()[trie.leaf_of_item].tolist(), strict=True))
     ranks = {
         name: {result.item_id: result.rank for result in shelf.search("desk lamp", 300, name).results}
         for name in BASE_CHANNELS

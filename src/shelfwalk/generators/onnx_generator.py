@@ -39,6 +39,11 @@ class OnnxGenerator:
         """The number of codes of each level."""
         return self._level_sizes
 
+    @property
+    def end_column(self) -> None:
+        """None: every path has all levels."""
+        return None
+
     def encode(self, query_vectors: FloatArray) -> _Memory:
         """Keys and values of the queries [queries, dimensions]."""
         vectors = np.ascontiguousarray(query_vectors, np.float32)

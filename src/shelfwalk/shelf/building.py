@@ -247,7 +247,7 @@ def _fit_identifiers(build: Build, vectors: StepResult, folder: Path, checkpoint
     diagnosis = diagnose(codes, tokenizer.level_sizes)
     refuse_dead_levels(diagnosis, codes, item_vectors, exempt=_numbering_levels(build.recipe, codes.shape[1]))
     tokenizer.save(folder / layout.TOKENIZER)
-    Trie.build(codes).save(folder / layout.TRIE)
+    Trie.build(codes, level_sizes=tokenizer.level_sizes).save(folder / layout.TRIE)
     return {"tokenizer": diagnosis.to_json(), "level_sizes": list(tokenizer.level_sizes)}
 
 
@@ -354,11 +354,11 @@ def _train(
 
 def _codes(identifiers: StepResult) -> npt.NDArray[np.int32]:
     trie = _trie(identifiers)
-    return trie.paths()[trie.leaf_of_item()]
+    return trie.paths()[trie.leaf_of_item]
 
 
 def _trie(identifiers: StepResult) -> Trie:
-    return Trie.open(identifiers.folder / layout.TRIE, len(identifiers.facts["level_sizes"]))
+    return Trie.open(identifiers.folder / layout.TRIE)
 
 
 def _settle(

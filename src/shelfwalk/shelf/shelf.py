@@ -218,7 +218,7 @@ class Shelf:
         settings = GenerativeSettings.model_validate(self.recipe["generative"])
         return GenerativeChannel(
             generator,
-            Trie.open(self.folder / layout.TRIE, len(generator.level_sizes)),
+            Trie.open(self.folder / layout.TRIE),
             self.vectors,
             ClusterLabels(self.items),
             self.bm25,
