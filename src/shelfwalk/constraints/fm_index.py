@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from shelfwalk.constraints.compiled import compiled
 from shelfwalk.constraints.index_files import SavedIndex, save_index
+from shelfwalk.constraints.ranges import offsets_of
 from shelfwalk.constraints.span_corpus import Alphabet, Ints, Places, SpanCorpus, Symbols, read_only
 from shelfwalk.constraints.span_index import HIGH, LENGTH, LOW, NextTokens, SpanIndex, States, as_compiled, row_offsets
 from shelfwalk.constraints.suffix_sorting import suffix_array
@@ -170,7 +171,7 @@ class FMIndex(SpanIndex):
         """The tokens of some documents; raises IndexError for a document that does not exist."""
         self.check_documents(documents)
         lengths = self.places.starts[documents + 1] - self.places.starts[documents] - 1
-        offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+        offsets = offsets_of(lengths)
         tokens = np.empty(offsets[-1], np.int32)
         rows, transform = self.document_rows[documents].astype(np.int64), self.transform
         _read(rows, offsets, transform.lines, transform.zeros, self._shifts, self.alphabet.tokens, tokens)

@@ -15,12 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwalk.constraints.compiled import compiled
-from shelfwalk.constraints.constraint import TokenSets
+from shelfwalk.constraints.constraint import END, TokenSets
 from shelfwalk.constraints.span_corpus import Ints
 from shelfwalk.constraints.span_index import HIGH, LENGTH, LOW, SpanIndex, States
-
-END = -1
-"""The token that ends a path where others of the same prefix may go on."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwalk.constraints.compiled import compiled
+from shelfwalk.constraints.ranges import offsets_of
 from shelfwalk.constraints.span_corpus import Alphabet, Ints, Places, document_of
 from shelfwalk.constraints.token_sequences import TokenSequences
 
@@ -174,7 +175,7 @@ def as_compiled(state: States, tokens: Ints = _NO_TOKENS) -> tuple[States, Ints]
 
 def row_offsets(state: States) -> npt.NDArray[np.int64]:
     """Where the rows of each state begin if they stand end to end: [states + 1]."""
-    return np.concatenate(([0], np.cumsum(np.maximum(state[:, HIGH] - state[:, LOW], 0))))
+    return offsets_of(np.maximum(state[:, HIGH] - state[:, LOW], 0))
 
 
 @compiled

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from shelfwalk.constraints.compiled import Integer, compiled, inlined, zeros_below
 from shelfwalk.constraints.index_files import SavedIndex, save_index
+from shelfwalk.constraints.ranges import offsets_of, ranges
 from shelfwalk.constraints.span_corpus import Alphabet, Ints, Places, SpanCorpus, Symbols, read_only
 from shelfwalk.constraints.span_index import HIGH, LOW, NextTokens, SpanIndex, States, as_compiled, row_offsets
 from shelfwalk.constraints.suffix_sorting import suffix_array
@@ -130,15 +131,14 @@ class SuffixArrayIndex(SpanIndex):
     def text_positions(self, state: States) -> tuple[npt.NDArray[np.int64], Ints]:
         """Offsets [states + 1], and the position in the text of every row of each state, in the order of the rows."""
         offsets = row_offsets(state)
-        return offsets, self.suffixes[_runs(state[:, LOW], offsets)]
+        return offsets, self.suffixes[ranges(state[:, LOW], np.diff(offsets))]
 
     def document_tokens(self, documents: npt.NDArray[np.integer]) -> TokenSequences:
         """The tokens of some documents; raises IndexError for a document that does not exist."""
         self.check_documents(documents)
         begin = self.places.starts[documents].astype(np.int64)
         lengths = self.places.starts[documents + 1] - begin - 1
-        offsets = np.concatenate(([0], np.cumsum(lengths)))
-        return TokenSequences(offsets, self.alphabet.tokens[self.text[_runs(begin, offsets)]])
+        return TokenSequences(offsets_of(lengths), self.alphabet.tokens[self.text[ranges(begin, lengths)]])
 
 
 def _symbols_at(text: Symbols, suffixes: Ints, place: int) -> Symbols:
@@ -157,11 +157,6 @@ def _boundaries(text: Symbols, suffixes: Ints) -> Bits:
         packed = np.packbits(differs, bitorder="little")
         line[: len(packed)] = packed
     return lines.view("<u8").astype(np.uint64)
-
-
-def _runs(begin: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The integers from each of `begin` on, as many as the offsets have room for, end to end."""
-    return np.arange(offsets[-1]) + np.repeat(begin - offsets[:-1], np.diff(offsets))
 
 
 @inlined

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwalk.constraints.compiled import Integer, compiled, inlined
+from shelfwalk.constraints.ranges import offsets_of, ranges
 from shelfwalk.constraints.span_index import SpanIndex
 from shelfwalk.constraints.token_sequences import TokenSequences
 
@@ -195,8 +196,7 @@ def _score(
 def _best_first(evidence: SpanEvidence) -> SpanEvidence:
     order = np.argsort(-evidence.scores, kind="stable")
     lengths = np.diff(evidence.offsets)[order]
-    offsets = np.concatenate(([0], np.cumsum(lengths)))
-    rows = np.arange(offsets[-1]) + np.repeat(evidence.offsets[order] - offsets[:-1], lengths)
+    offsets, rows = offsets_of(lengths), ranges(evidence.offsets[order], lengths)
     return SpanEvidence(
         evidence.documents[order],
         evidence.scores[order],
