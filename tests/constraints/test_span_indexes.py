@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plain_spans import VOCABULARY, PlainSpans, Span, document_lists
 
 from shelfwalk.constraints import span_corpus
-from shelfwalk.constraints.fm_index import FMIndex
+from shelfwalk.constraints.fm_index import TOGETHER, FMIndex
 from shelfwalk.constraints.saved_span_index import open_span_index
 from shelfwalk.constraints.span_index import HIGH, LENGTH, LOW, SpanIndex
 from shelfwalk.constraints.suffix_array_index import BOUNDARIES, SuffixArrayIndex
@@ -151,6 +151,15 @@ def test_states_do_not_depend_on_what_else_is_in_the_batch(kind: Kind) -> None:
         part = slice(following.offsets[number], following.offsets[number + 1])
         np.testing.assert_array_equal(own.tokens, following.tokens[part])
         np.testing.assert_array_equal(own.counts, following.counts[part])
+
+
+@KINDS
+def test_a_span_with_more_places_than_are_found_at_a_time(kind: Kind) -> None:
+    index = built(kind, [(1,) * 5_000, (2, 1) * 4_500])
+    ones = [(0, place) for place in range(5_000)] + [(1, place) for place in range(1, 9_000, 2)]
+    pairs = [(1, place) for place in range(0, 9_000, 2)]
+    assert len(ones) > 2 * TOGETHER and len(pairs) > TOGETHER
+    assert places_of(index, [(1,), (2, 1)]) == [ones, pairs]
 
 
 @KINDS

@@ -254,14 +254,14 @@ def _positions(
 ) -> None:
     at = 0
     for span in range(len(state)):
-        # A row is found by the span's last token.
-        low, high, back = state[span, 0], state[span, 1], state[span, 2] - 1
+        low, high = state[span, 0], state[span, 1]
         for begin in range(low, high, TOGETHER):
             end = min(begin + TOGETHER, high)
             rows, places = np.arange(begin, end), np.arange(at, at + end - begin)
             symbols = np.empty(len(rows), np.int32)
             at += len(rows)
-            waiting = len(rows)
+            # A row is found by the span's last token.
+            waiting, back = len(rows), state[span, 2] - 1
             while waiting > 0:
                 still = 0
                 for index in range(waiting):
@@ -276,7 +276,6 @@ def _positions(
                 descend(lines, zeros, rows[:waiting], symbols[:waiting])
                 for index in range(waiting):
                     rows[index] += shifts[symbols[index]]
-            back = state[span, 2] - 1
 
 
 @compiled
