@@ -1,8 +1,8 @@
 """The contract of a constraint: what may follow a prefix.
 
 State is a plain integer array that travels with the beam, one row of int64 a beam, so that a step never starts again
-from the root. How many integers a row holds is the constraint's own affair: a node of a trie needs one, a range of a
-span index two.
+from the root. How many integers a row holds is the constraint's own affair: a node of a trie needs one, a span of a
+span index three.
 """
 
 from __future__ import annotations
