@@ -8,7 +8,8 @@ Filters combine with &, | and ~.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +82,24 @@ class FilterColumns:
 
     def __init__(self, items: pa.Table) -> None:
         self._items = items
+
+    def matching(
+        self,
+        in_stock: bool = False,
+        category: Sequence[str] = (),
+        brands: Sequence[str] = (),
+        low: float | None = None,
+        high: float | None = None,
+    ) -> ItemFilter | None:
+        """Items that fit all that is asked: of a request as it comes from outside. None where nothing is asked."""
+        asked = [
+            self.in_stock() if in_stock else None,
+            self.in_category(category) if category else None,
+            self.of_brand(brands) if brands else None,
+            self.price_between(low, high) if (low, high) != (None, None) else None,
+        ]
+        given = [part for part in asked if part is not None]
+        return reduce(and_, given) if given else None
 
     def in_stock(self) -> ItemFilter:
         """Items that are available."""
