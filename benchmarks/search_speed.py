@@ -85,6 +85,8 @@ def main() -> None:
     if dataset.queries is None:
         sys.exit(f"{arguments.data} has no queries.")
     queries = dataset.queries["query"].to_pylist()
+    # First: what this process holds would be counted as the peak of those that it starts.
+    cold = cold_start(arguments.shelf)
     shelf = Shelf.open(arguments.shelf)
     rows = []
     for beam in BEAMS:
@@ -105,13 +107,12 @@ def main() -> None:
     for name, function in parts.items():
         median, p99 = milliseconds(function, queries)
         rows.append({"work": name, "median_ms": median, "p99_ms": p99})
-    result = {"rows": rows, "cold_start": cold_start(arguments.shelf), "threads": 1}
+    result = {"rows": rows, "cold_start": cold, "threads": 1}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print("| work | median ms | p99 ms |\n|---|---:|---:|")
     for row in rows:
         print(f"| {row['work']} | {row['median_ms']:.1f} | {row['p99_ms']:.1f} |")
-    cold = result["cold_start"]
     print(f"\nshelfwalk search from a cold start: {cold['seconds']:.1f} s, {cold['peak_mb']:.0f} MB at its peak.")
 
 

@@ -225,7 +225,7 @@ def test_ctrl_c_is_one_sentence_and_a_fault_of_ours_is_none(
     monkeypatch.setattr(building, "build_shelf", raising(KeyboardInterrupt()))
     ran = run_command(*build)
     assert (ran.status, ran.out, ran.err.count("\n")) == (130, "", 1)
-    assert ran.err.startswith("shelfwalk: stopped; a build goes on where it was")
+    assert ran.err.startswith("shelfwalk: stopped; nothing half-made is left")
     monkeypatch.setattr(building, "build_shelf", raising(OSError(ENOSPC, "No space left on device", "items.arrow")))
     run_command(*build).refused("items.arrow: No space left on device")
     monkeypatch.setattr(building, "build_shelf", raising(FileNotFoundError(ENOENT, "No such file", "step.json")))

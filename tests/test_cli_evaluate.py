@@ -17,6 +17,7 @@ import pytest
 
 from shelfwalk.channels.names import CHANNELS
 from shelfwalk.cli import main
+from shelfwalk.evaluation.query_values import read_query_values
 from shelfwalk.evaluation.rankings import read_trec_run
 from shelfwalk.evaluation.results import read_results
 from shelfwalk.shelf.shelf import Shelf
@@ -26,6 +27,7 @@ Run = Callable[..., Ran]
 PLAIN = ("R@10", "R@100", "R@300", "nDCG@10", "RR")
 MEASURES = {*PLAIN, *(f"Judged-{name}" for name in PLAIN), "Unjudged@10"}
 BEAMS = {f"{name}@beam{width}" for name in ("HitRate", "Items") for width in (1, 10, 100)}
+BEAMS |= {f"{name}@items{budget}" for name in ("HitRate", "Beams") for budget in (100, 1000)}
 OWN = {"bm25": {"ExclusiveR@100"}, "dense": {"ExclusiveR@100"}, "generative": {"ExclusiveR@100", *BEAMS}}
 
 
@@ -58,7 +60,7 @@ def test_the_object_has_the_documented_shape(printed: Any) -> None:
         for measure, mean in figures.items():
             low, high = intervals[measure]
             assert low <= mean <= high or math.isclose(low, high)
-            assert 0 <= mean <= (1 if not measure.startswith("Items") else 120)
+            assert 0 <= mean <= (120 if measure.startswith(("Items", "Beams")) else 1)
 
 
 def test_the_queries_that_count_are_told_apart(printed: Any) -> None:
@@ -101,8 +103,12 @@ def test_latency_is_told_at_the_agreed_beam_and_the_recipes(printed: Any) -> Non
 
 def test_what_is_left_on_the_disk(small_shop: SmallShop, printed: Any, results: Path) -> None:
     names = {path.name for path in results.iterdir()}
-    assert names == {"results.jsonl", "report.html", *(f"{channel}.run" for channel in CHANNELS)}
+    assert names == {"results.jsonl", "values", "report.html", *(f"{channel}.run" for channel in CHANNELS)}
     (record,) = read_results(results / "results.jsonl").records
+    values = read_query_values(results, record.values)
+    assert len(values.query_ids) == 9
+    assert values.values["bm25"]["R@10"].mean() == pytest.approx(record.figures["bm25"]["R@10"])
+    assert record.identifiers["items"] == 120
     assert (record.recipe, record.recipe_hash, record.seed) == ("small", small_shop.recipe.hash, 0)
     assert record.figures == printed["figures"]
     assert record.intervals == printed["intervals"]
@@ -144,26 +150,90 @@ def test_the_table_on_the_terminal(
 
 def test_evaluating_a_shelf_on_what_it_learned_from(small_shop: SmallShop, run_command: Run, tmp_path: Path) -> None:
     """A shelf that was trained on judged queries refuses them, and spellings of them, as evaluation queries."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from shelfwalk.shelf import layout
-    from shelfwalk.shelf.generations import open_generation, publish
-
     own = small_shop.copy_of_shelf(tmp_path)
-    folder, manifest = open_generation(own)
-    staging = own / "building" / "again"
-    shutil.copytree(folder, staging, ignore=shutil.ignore_patterns("manifest.json"))
-    table = pq.read_table(staging / layout.TRAINING_QUERIES)
-    logged = pa.table({"query": ["warm desk lamps"], "source": ["logged"], "held_out": [False]})
-    pq.write_table(pa.concat_tables([table, logged.cast(table.schema)]), staging / layout.TRAINING_QUERIES)
-    publish(own, staging, manifest.recipe, manifest.facts)
+    _train_on(own, "warm desk lamps")
     judgements = write_csv(tmp_path / "j.csv", ("query_id", "item_id", "grade"), [("a", "desk-lamp-dunlo-0", 1)])
     for query in ("warm desk lamps", "Warm desk lamp", "warm desk lampz"):
         queries = write_csv(tmp_path / "q.csv", ("query_id", "query"), [("a", query)])
         arguments = ("--queries", queries, "--judgements", judgements, "--out", tmp_path / "results")
         run_command("evaluate", own, *arguments).refused("training queries are evaluation queries", repr(query))
     assert not (tmp_path / "results").exists()
+
+
+def test_queries_that_say_what_the_log_holds_are_believed_and_checked(
+    small_shop: SmallShop, run_command: Run, tmp_path: Path
+) -> None:
+    """A log is split by time: a query of before may be asked again, if it is marked as seen; its parts are told."""
+    own = small_shop.copy_of_shelf(tmp_path)
+    _train_on(own, "warm desk lamps")
+    judgements = write_csv(
+        tmp_path / "j.csv", ("query_id", "item_id", "grade"), [(name, "desk-lamp-dunlo-0", 1) for name in "abc"]
+    )
+    header = ("query_id", "query", "asked", "seen", "cold")
+    rows = [
+        ("a", "warm desk lamps", 7, "yes", "no"),
+        ("b", "warm desk lamp", 0, "no", "yes"),
+        ("c", "hub", 0, "no", ""),
+    ]
+    queries = write_csv(tmp_path / "q.csv", header, rows)
+    files = ("--queries", queries, "--judgements", judgements, "--column", "frequency=asked")
+    ran = run_command("evaluate", own, *files, "--out", tmp_path / "results", "--json")
+    assert ran.status == 0, ran.err
+    parts = {part["name"]: part["queries"] for part in json.loads(ran.out)["strata"]}
+    assert parts == {
+        "head": 1, "middle": 2, "seen": 1, "unseen": 2, "cold start": 1, "no cold start": 1,
+        "one word": 1, "several words": 2,
+    }  # fmt: skip
+    lying = write_csv(tmp_path / "lying.csv", header, [("a", "warm desk lamps", 7, "no", "no"), *rows[1:]])
+    refused = run_command("evaluate", own, "--queries", lying, *files[2:], "--out", tmp_path / "refused")
+    refused.refused("1 queries are marked as unseen", "'warm desk lamps'")
+    silent = write_csv(tmp_path / "silent.csv", header, [("a", "warm desk lamps", 7, "", "no"), *rows[1:]])
+    refused = run_command("evaluate", own, "--queries", silent, *files[2:], "--out", tmp_path / "refused")
+    refused.refused("training queries are evaluation queries")
+    assert not (tmp_path / "refused").exists()
+
+
+def test_what_a_log_shows_for_the_queries_adds_its_coverage(small_shop: SmallShop, tmp_path: Path) -> None:
+    """What was shown for a query is covered in part, and pages of other queries do not count."""
+    from shelfwalk.evaluation.shelf_evaluation import evaluate_shelf
+    from shelfwalk.tables_from_files import TableFiles
+
+    header = ("timestamp", "session_id", "user_query", "action_name", "object_id", "ordinal")
+    shown = ["usb-hub-dunlo-0", "usb-hub-dunlo-1", "gone"]
+    rows = [("2030-01-01T00:00:00Z", "s", "usb hub", "impression", item, place) for place, item in enumerate(shown)]
+    rows.append(("2030-01-01T00:00:00Z", "s", "another query", "impression", "desk-lamp-dunlo-0", 0))
+    events = write_csv(tmp_path / "events.csv", header, rows)
+    files = TableFiles({}, skip_bad_rows=False, bad_rows_folder=tmp_path)
+    tables = files.queries_and_judgements(small_shop.queries_file, small_shop.judgements_file, events)
+    found = evaluate_shelf(
+        Shelf.open(small_shop.shelf), tables.queries, tables.judgements, tmp_path / "out", events=tables.events
+    )
+    values = found.evaluation.per_query["generative"].values["pvr@10"]
+    asked = found.evaluation.texts.index("usb hub")
+    assert [place for place, value in enumerate(values) if value == value] == [asked]
+    assert found.evaluation.figures["generative"]["pvr@10"] == values[asked]
+    assert values[asked] in (0.0, pytest.approx(1 / 3), pytest.approx(2 / 3)), (
+        "what the shop does not have is not covered"
+    )
+    (record,) = read_results(tmp_path / "out" / "results.jsonl").records
+    assert record.figures["generative"]["pvr@10"] == values[asked]
+
+
+def _train_on(shelf: Path, query: str) -> None:
+    """Publish the shelf again as one whose log holds `query`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from shelfwalk.shelf import layout
+    from shelfwalk.shelf.generations import open_generation, publish
+
+    folder, manifest = open_generation(shelf)
+    staging = shelf / "building" / "again"
+    shutil.copytree(folder, staging, ignore=shutil.ignore_patterns("manifest.json"))
+    table = pq.read_table(staging / layout.TRAINING_QUERIES)
+    logged = pa.table({"query": [query], "source": ["logged"], "held_out": [False]})
+    pq.write_table(pa.concat_tables([table, logged.cast(table.schema)]), staging / layout.TRAINING_QUERIES)
+    publish(shelf, staging, manifest.recipe, manifest.facts)
 
 
 def test_the_demonstration_from_files_to_answers(

@@ -29,9 +29,10 @@ ROOMS = (
     "channels",
     "recipes",
     "shelf",
+    "market",
     "evaluation",
 )
-TOP = ("tables_from_files", "terminal", "cli", "demo", "__init__")
+TOP = ("tables_from_files", "terminal", "commands", "cli", "demo", "__init__")
 """Modules beside the rooms that put them together; a later one may import an earlier one."""
 LAYERS = (*GROUND, *ROOMS, *TOP)
 HEAVY = {"torch", "transformers", "sentence_transformers", "matplotlib", "pandas", "ir_measures", "jinja2", "sklearn"}

@@ -17,6 +17,11 @@ from typing import Annotated, Any
 
 import typer
 
+from shelfwalk.commands.claims import claims
+from shelfwalk.commands.compare import compare
+from shelfwalk.commands.experiment import experiment
+from shelfwalk.commands.market import market
+from shelfwalk.commands.options import ColumnOption, column_mapping
 from shelfwalk.errors import UserError
 
 application = typer.Typer(
@@ -32,12 +37,6 @@ _INTERRUPTED = 130
 _PLACE_ERRORS = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EROFS)
 """What the place that a user named, and no fault of ours, answers with."""
 
-ColumnOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column", metavar="OURS=THEIRS", help="Read our column OURS from the file's column THEIRS. Repeatable."
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 SkipOption = Annotated[
     bool, typer.Option("--skip-bad-rows", help="Write bad rows to a side file and go on without them.")
@@ -91,7 +90,7 @@ def build(
     chosen = load_recipe(recipe)
     if encoder is not None:
         chosen = chosen.model_copy(update={"encoder": chosen.encoder.model_copy(update={"model": str(encoder)})})
-    files = TableFiles(_mapping(column), skip_bad_rows, out.parent)
+    files = TableFiles(column_mapping(column), skip_bad_rows, out.parent)
     tables = files.items_and_training(items, queries, judgements, events, evaluation_queries)
     from shelfwalk.shelf.building import build_shelf
     from shelfwalk.terminal import print_built, shown_progress, silent
@@ -142,6 +141,9 @@ def evaluate(
     judgements: Annotated[Path, typer.Option(help="The judgements: query_id, item_id, grade.")],
     out: Annotated[Path, typer.Option(help="Folder for results.jsonl, TREC runs and report.html.")],
     column: ColumnOption = None,
+    events: Annotated[
+        Path | None, typer.Option(help="A log in UBI columns, for the share of what was shown that identifiers cover.")
+    ] = None,
     relevant_grade: Annotated[
         int | None,
         typer.Option(min=1, help="The lowest grade that is relevant. [default: 2 if grades go above 1, else 1]"),
@@ -159,8 +161,8 @@ def evaluate(
     from shelfwalk.shelf.shelf import Shelf
     from shelfwalk.tables_from_files import TableFiles
 
-    files = TableFiles(_mapping(column), skip_bad_rows, out)
-    tables = files.queries_and_judgements(queries, judgements)
+    files = TableFiles(column_mapping(column), skip_bad_rows, out)
+    tables = files.queries_and_judgements(queries, judgements, events)
     opened = Shelf.open(shelf)
     for notice in files.notices:
         print(notice, file=sys.stderr)
@@ -169,7 +171,13 @@ def evaluate(
 
     with shown_progress() as progress:
         result = evaluate_shelf(
-            opened, tables.queries, tables.judgements, out, relevant_grade=relevant_grade, progress=progress
+            opened,
+            tables.queries,
+            tables.judgements,
+            out,
+            relevant_grade=relevant_grade,
+            events=tables.events,
+            progress=progress,
         )
     if as_json:
         _print_json(result.to_json())
@@ -195,6 +203,9 @@ def inspect(shelf: ShelfArgument, as_json: JsonOption = False) -> None:
 
     print_shelf(opened, Console(highlight=False))
 
+
+for verb in (market, experiment, compare, claims):
+    application.command()(verb)
 
 recipes_application = typer.Typer(
     help="List the recipes, show one, or copy one to change it.", invoke_without_command=True, rich_markup_mode=None
@@ -236,19 +247,6 @@ def copy_recipe(
     write_whole(file, text)
 
 
-def _mapping(columns: Sequence[str] | None) -> dict[str, str]:
-    """The `--column OURS=THEIRS` options as a dictionary."""
-    mapping = {}
-    for column in columns or ():
-        ours, equals, theirs = column.partition("=")
-        if not (ours and equals and theirs):
-            raise UserError(f'--column "{column}" is not of the form OURS=THEIRS, as in --column item_id=product_id.')
-        if ours in mapping:
-            raise UserError(f"--column names {ours} twice: give each of our columns once.")
-        mapping[ours] = theirs
-    return mapping
-
-
 def _print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False))
 
@@ -269,7 +267,7 @@ def run(command: typer.Typer, arguments: Sequence[str] | None = None) -> int:
         print(f"shelfwalk: {error.filename}: {error.strerror}: choose another place or mend this one.", file=sys.stderr)
         return 2
     if status == _INTERRUPTED:
-        print("shelfwalk: stopped; a build goes on where it was when the same command is run again.", file=sys.stderr)
+        print("shelfwalk: stopped; nothing half-made is left, and a build goes on where it was.", file=sys.stderr)
     return status if isinstance(status, int) else 0
 
 

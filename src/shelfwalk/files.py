@@ -1,6 +1,6 @@
 """Files that are written whole or not at all, and stay on the disk.
 
-In: a path and its text. Out: the file, or, after a crash at any moment, what was there before.
+In: a path and its content. Out: the file, or, after a crash at any moment, what was there before.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 so that `path` holds its former content or all of the new one, whatever happens.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write `content`, text as UTF-8, so that `path` holds its former content or all of the new one, whatever happens.
 
     Folders that are missing are made. Raises OSError when the disk refuses.
     """
@@ -18,8 +18,8 @@ def write_whole(path: Path, text: str) -> None:
     # A fixed name: what a crash leaves behind is overwritten by the next attempt.
     temporary = path.with_name(f"{path.name}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -14,8 +14,16 @@ import pyarrow as pa
 
 from shelfwalk.data.dataset import open_dataset
 from shelfwalk.data.raw_files import column_names
-from shelfwalk.data.readers import ReadResult, read_events, read_items, read_judgements, read_queries
+from shelfwalk.data.readers import (
+    ReadResult,
+    read_evaluation_queries,
+    read_events,
+    read_items,
+    read_judgements,
+    read_queries,
+)
 from shelfwalk.data.tables import (
+    EVALUATION_QUERY_CONTRACT,
     EVENT_CONTRACT,
     ITEM_CONTRACT,
     JUDGEMENT_CONTRACT,
@@ -38,10 +46,11 @@ class BuildTables:
 
 @dataclass(frozen=True)
 class EvaluationTables:
-    """What an evaluation takes."""
+    """What an evaluation takes; `events` tell what was shown for a query."""
 
     queries: pa.Table
     judgements: pa.Table
+    events: pa.Table | None
 
 
 @dataclass
@@ -75,12 +84,14 @@ class TableFiles:
         )
         return BuildTables(catalogue, training)
 
-    def queries_and_judgements(self, queries: Path, judgements: Path) -> EvaluationTables:
+    def queries_and_judgements(self, queries: Path, judgements: Path, events: Path | None = None) -> EvaluationTables:
         """Read what an evaluation takes."""
-        self._look_for_columns([(queries, QUERY_CONTRACT), (judgements, JUDGEMENT_CONTRACT)])
+        pairs = ((queries, EVALUATION_QUERY_CONTRACT), (judgements, JUDGEMENT_CONTRACT), (events, EVENT_CONTRACT))
+        self._look_for_columns([(path, contract) for path, contract in pairs if path is not None])
         return EvaluationTables(
-            self._read(read_queries, queries, QUERY_CONTRACT),
+            self._read(read_evaluation_queries, queries, EVALUATION_QUERY_CONTRACT),
             self._read(read_judgements, judgements, JUDGEMENT_CONTRACT),
+            self._read_if(read_events, events, EVENT_CONTRACT),
         )
 
     def _look_for_columns(self, files: list[tuple[Path, Contract]]) -> None:

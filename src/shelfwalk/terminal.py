@@ -81,7 +81,8 @@ def print_built(out: Path) -> None:
     shelf = Shelf.open(out, verify=False)
     facts = shelf.recorded
     console = Console(highlight=False)
-    console.print(_levels(shelf))
+    if shelf.is_generative:
+        console.print(_levels(shelf))
     seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in facts["seconds"].items())
     console.print(Text(f"Published {shelf.folder} ({facts['items']:,} items). Seconds: {seconds}."), soft_wrap=True)
     console.print(Text(f'Next: shelfwalk search {out} "your query" --explain'), soft_wrap=True)
@@ -98,12 +99,9 @@ def print_evaluation(result: ShelfEvaluation, out: Path) -> None:
         console.print(Text("The same without these queries:"))
         print_means(result.without_coinciding, console)
     for latency in result.latencies:
-        console.print(
-            Text(
-                f"Shelf.search at beam {latency.beam}: median {latency.median:.1f} ms, p99 {latency.p99:.1f} ms "
-                f"({latency.queries} searches, one thread)."
-            )
-        )
+        beam = "" if latency.beam is None else f" at beam {latency.beam}"
+        times = f"median {latency.median:.1f} ms, p99 {latency.p99:.1f} ms"
+        console.print(Text(f"Shelf.search{beam}: {times} ({latency.queries} searches, one thread)."))
     console.print(
         Text(f"Report: {out / 'report.html'}; results: {out / 'results.jsonl'}; TREC runs: {out}/*.run"), soft_wrap=True
     )
@@ -115,7 +113,8 @@ def print_shelf(shelf: Shelf, console: Console) -> None:
     for name, value in shelf.facts():
         summary.add_row(name, Text(value))
     console.print(summary)
-    console.print(_levels(shelf))
+    if shelf.is_generative:
+        console.print(_levels(shelf))
     files = Table(title="files", title_justify="left")
     for heading in ("file", "bytes", "sha256"):
         files.add_column(heading, justify="right" if heading == "bytes" else "left")

@@ -21,7 +21,9 @@ class MadeUpShop:
         rng = np.random.default_rng(seed)
         ids = [f"q{number}" for number in range(queries + unjudged_queries)]
         texts = [" ".join(rng.choice(WORDS, rng.integers(1, 4), replace=False)) for _ in ids]
-        self.queries = pa.table({"query_id": ids, "query": texts})
+        self.queries = pa.table(
+            {"query_id": ids, "query": texts, "frequency": [1.0 / (place + 1) for place in range(len(ids))]}
+        )
         self.relevance = rng.gumbel(size=(len(ids), items))
         pools = [np.argsort(-row)[: rng.integers(5, 60)] for row in self.relevance[:queries]]
         pairs = [
@@ -44,10 +46,7 @@ class MadeUpShop:
         return Rankings(name, ids, items, np.take_along_axis(scores, best, axis=1).tolist())
 
     def evaluate(self) -> Evaluation:
-        frequencies = {query_id: 1.0 / (place + 1) for place, query_id in enumerate(self.channels[0].query_ids)}
-        return evaluate(
-            self.channels, self.judgements, self.queries, self.beams, frequencies=frequencies, resamples=500, seed=1
-        )
+        return evaluate(self.channels, self.judgements, self.queries, self.beams, resamples=500, seed=1)
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,25 @@ import pytest
 
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.evaluate import Evaluation
-from shelfwalk.evaluation.results import ResultRecord, append_result, read_results, result_record
+from shelfwalk.evaluation.query_values import read_query_values
+from shelfwalk.evaluation.results import (
+    Result,
+    ResultRecord,
+    append_evaluation,
+    append_result,
+    read_results,
+    result_of,
+)
 
 
 @pytest.fixture
-def record(evaluation: Evaluation) -> ResultRecord:
-    return result_record(evaluation, data_hash="d1", recipe="rqkmeans", recipe_hash="r1", seed=7)
+def result(evaluation: Evaluation) -> Result:
+    return result_of(evaluation, data_hash="d1", recipe="rqkmeans", recipe_hash="r1", seed=7, identifiers={"items": 9})
+
+
+@pytest.fixture
+def record(result: Result) -> ResultRecord:
+    return result.record
 
 
 def append_many(path: Path, record: ResultRecord, worker: int) -> None:
@@ -40,7 +53,8 @@ def test_records_are_read_back_as_they_were(tmp_path: Path, record: ResultRecord
 
 def test_record_says_where_it_comes_from(record: ResultRecord, evaluation: Evaluation) -> None:
     assert record.figures == evaluation.figures
-    assert (record.queries, record.left_out, record.seed) == (60, 6, 7)
+    assert (record.queries, record.left_out, record.relevant_grade, record.seed) == (60, 6, 2, 7)
+    assert record.identifiers == {"items": 9}
     assert record.time.endswith("+00:00")
     assert {"python", "shelfwalk", "numpy"} <= set(record.versions)
     assert record.machine.processor
@@ -141,3 +155,38 @@ def test_each_line_is_one_json_object(tmp_path: Path, record: ResultRecord) -> N
     plain = json.loads((tmp_path / "r.jsonl").read_text(encoding="utf-8"))
     told = {"time", "data_hash", "recipe", "recipe_hash", "seed", "versions", "machine", "figures", "intervals"}
     assert told <= set(plain)
+
+
+def test_an_evaluation_leaves_its_values_beside_its_line(tmp_path: Path, result: Result) -> None:
+    path = tmp_path / "new" / "results.jsonl"
+    first = append_evaluation(path, result)
+    second = append_evaluation(path, replace(result, record=replace(result.record, seed=8)))
+    assert read_results(path).records == (first, second)
+    assert first.values == second.values, "the same values are one file"
+    assert sorted(found.name for found in path.parent.rglob("*")) == [
+        f"{first.values}.parquet",
+        "results.jsonl",
+        "values",
+    ]
+    found = read_query_values(path.parent, first.values)
+    assert found.queries_hash == first.queries_hash
+    assert found.values["fused"]["R@100"].mean() == pytest.approx(first.figures["fused"]["R@100"])
+
+
+def test_a_line_is_never_without_its_values(tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "results.jsonl"
+    append_evaluation(path, replace(result, record=replace(result.record, seed=1)))
+    before = path.read_bytes()
+
+    def crash(*_: object) -> None:
+        raise OSError("disk on fire")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shelfwalk.files.os.fsync", crash)
+        with pytest.raises(OSError, match="on fire"):
+            append_evaluation(path, result)
+    assert path.read_bytes() == before
+    broken = replace(result, record=replace(result.record, figures={"bm25": {"R@100": math.nan}}))
+    with pytest.raises(ValueError, match="JSON compliant"):
+        append_evaluation(tmp_path / "other" / "r.jsonl", broken)
+    assert not (tmp_path / "other").exists()

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from shelfwalk.evaluation.significance import (
     bootstrap_intervals,
+    holm,
     mean_interval,
     paired_difference,
     randomisation_test,
+    randomisation_tests,
+    resampled_means,
 )
 
 DIFFERENCES = st.lists(st.sampled_from([-1.0, -0.5, -0.2, 0.0, 0.1, 0.2, 0.3, 0.7]), min_size=1, max_size=9)
@@ -119,3 +122,49 @@ def test_values_without_a_mean_are_refused(values: np.ndarray) -> None:
 def test_different_queries_are_refused() -> None:
     with pytest.raises(ValueError, match="same queries"):
         paired_difference(np.ones(3), np.ones(4))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.012, 0.02, 0.03, 0.04, 0.2, 1.0]), max_size=7), st.floats(0.001, 1)
+)
+def test_holm_rejects_what_stepping_down_by_hand_rejects(p_values: list[float], level: float) -> None:
+    """Holm's procedure as he wrote it: from the smallest on, stop at the first above level / tests that are left."""
+    rejected = [False] * len(p_values)
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    for step, place in enumerate(order):
+        if p_values[place] > level / (len(p_values) - step) + 1e-15:
+            break
+        rejected[place] = True
+    corrected = holm(np.array(p_values))
+    # Where the division is not exact, the last digit may go either way.
+    clear = np.abs(corrected - level) > 1e-12
+    assert (corrected <= level)[clear].tolist() == np.array(rejected, dtype=bool)[clear].tolist()
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_keeps_the_order_and_never_helps(p_values: list[float]) -> None:
+    plain, corrected = np.array(p_values), holm(np.array(p_values))
+    assert np.all((corrected >= plain) & (corrected <= 1))
+    assert np.all(np.diff(corrected[np.argsort(plain, kind="stable")]) >= 0)
+    assert corrected.min() == min(1.0, len(p_values) * plain.min())
+
+
+def test_resampled_columns_draw_the_same_queries() -> None:
+    values = np.random.default_rng(3).uniform(size=(20, 2))
+    means = resampled_means(np.column_stack([values, values.sum(axis=1)]), seed=2, resamples=50)
+    np.testing.assert_allclose(means[:, 2], means[:, 0] + means[:, 1])
+    assert np.ptp(means[:, 0]) > 0
+
+
+def test_columns_tested_together_get_what_each_gets_alone() -> None:
+    rng = np.random.default_rng(6)
+    columns = rng.normal(0.1, 1, (200, 3))
+    few = np.where(np.arange(200) < 9, columns[:, 0], 0.0)
+    together = randomisation_tests(np.column_stack([columns, few, np.zeros(200)]), seed=3, permutations=500)
+    alone = [randomisation_test(column, seed=3, permutations=500) for column in [*columns.T, few, np.zeros(200)]]
+    assert together == alone, "without ties the sign patterns are the same, and few differences are counted exactly"
+    assert [exact for _, exact in together] == [False, False, False, True, True]
+    same = randomisation_tests(np.column_stack([few, few]))
+    assert same[0] == same[1] == randomisation_test(few)

@@ -41,7 +41,8 @@ def test_only_queries_with_a_relevant_item_count(evaluation: Evaluation) -> None
 def test_own_measures_stand_where_they_belong(evaluation: Evaluation) -> None:
     for channel, measured in evaluation.figures.items():
         assert ("ExclusiveR@100" in measured) == (channel in SOURCES)
-        assert ("HitRate@beam10" in measured) == (channel == "generative")
+        assert ("HitRate@beam10" in measured) == ("HitRate@items100" in measured) == (channel == "generative")
+        assert "pvr@10" not in measured, "nothing is known of what was shown"
     generative = evaluation.figures["generative"]
     assert generative["HitRate@beam1"] <= generative["HitRate@beam10"] <= generative["HitRate@beam100"]
     assert generative["Items@beam1"] < generative["Items@beam100"]
@@ -95,7 +96,7 @@ def test_same_seed_same_evaluation(shop: MadeUpShop, evaluation: Evaluation) -> 
 
 
 def test_missing_channels_are_simply_not_compared(shop: MadeUpShop) -> None:
-    found = evaluate(shop.channels[:1], shop.judgements, shop.queries, resamples=50)
+    found = evaluate(shop.channels[:1], shop.judgements, shop.queries.select(["query_id", "query"]), resamples=50)
     assert found.comparisons == ()
     assert "HitRate@beam1" not in found.figures["bm25"]
     assert {part.name for part in found.strata} == {"one word", "several words"}

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
 from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text
 
@@ -43,7 +44,7 @@ def changed(value: Any) -> Any:
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_shipped_recipe_says_how_it_is_built_and_carries_its_name(name: str) -> None:
     text = recipe_text(name)
-    assert text.startswith(f"# shelfwalk build --items items.parquet --recipe {name} --out my.shelf\n")
+    assert text.startswith(f"# shelfwalk build --items items.parquet --recipe {name} --out my.shelf")
     assert load_recipe(name).name == name
 
 
@@ -75,7 +76,10 @@ def test_the_hash_is_of_the_values_and_not_of_how_they_are_written() -> None:
 def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     recipe = parse_recipe(LEAST.replace("residual_kmeans", kind), "x")
     values = recipe.model_dump(mode="json")
+    # What a recipe may leave out is given here.
     values["fusion"]["weights"] = {"bm25": 1.0, "dense": 1.0, "generative": 0.5}
+    values["two_tower"] = TwoTowerSettings().model_dump(mode="json")
+    values["training"]["logged_share"] = 0.5
     hashes = {Recipe.model_validate(values).hash}
     places = [place for place in leaves(values) if place != ("tokenizer", "kind")]
     for place in places:

@@ -12,11 +12,14 @@ import pytest
 
 from shelfwalk import Shelf
 from shelfwalk.data.hashing import content_hash
+from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.data.readers import read_events, read_judgements, read_queries
 from shelfwalk.recipes.recipe import Recipe, parse_recipe
-from shelfwalk.shelf import layout
+from shelfwalk.shelf import layout, pair_step
 from shelfwalk.shelf.building import build_shelf
 from shelfwalk.shelf.manifest import describe
+from shelfwalk.shelf.pair_step import TrainingPairs
+from shelfwalk.shelf.steps import StepResult
 from shelfwalk.shelf.training_tables import TrainingTables
 from shelfwalk.tokenizers.diagnosis import diagnose
 from small_shop import Ran, SmallShop, write_csv
@@ -40,7 +43,10 @@ def test_what_a_shelf_holds(small_shop: SmallShop) -> None:
     """All that searching needs, and nothing that only a build needs."""
     shelf = Shelf.open(small_shop.shelf)
     tops = {name.split("/")[0] for name in shelf.manifest.files}
-    assert tops == {value for name, value in vars(layout).items() if name.isupper()} - {layout.GENERATOR_ENCODER}
+    assert tops == {value for name, value in vars(layout).items() if name.isupper()} - {
+        layout.GENERATOR_ENCODER,
+        layout.QUERY_TOWER,
+    }
     assert not [name for name in shelf.manifest.files if name.endswith(("step.json", ".partial", ".tmp"))]
     for name, entry in shelf.manifest.files.items():
         assert describe(shelf.folder / name) == entry
@@ -89,9 +95,7 @@ def test_the_same_seed_gives_the_same_shelf(small_shop: SmallShop, shop_cache: P
 def test_another_seed_gives_other_identifiers(small_shop: SmallShop, shop_cache: Path, tmp_path: Path) -> None:
     own = tmp_path / "x.shelf"
     with pytest.raises(Enough):
-        build_shelf(
-            small_shop.items(), small_shop.recipe, own, seed=3, threads=1, progress=stop_at("Making pseudo-queries")
-        )
+        build_shelf(small_shop.items(), small_shop.recipe, own, seed=3, threads=1, progress=stop_at("Training"))
     codebook = "tokenizer/codebook_1.npy"
     other = np.load(own / "building" / "steps" / "identifiers" / codebook)
     assert not np.array_equal(other, np.load(Shelf.open(small_shop.shelf).folder / codebook))
@@ -154,7 +158,7 @@ def test_a_level_that_only_numbers_items_is_not_taken_for_dead(
     )
     own = tmp_path / "x.shelf"
     with pytest.raises(Enough):
-        build_shelf(small_shop.items(), recipe, own, threads=1, progress=stop_at("Making pseudo-queries"))
+        build_shelf(small_shop.items(), recipe, own, threads=1, progress=stop_at("Training"))
     codes = np.load(own / "building" / "steps" / "identifiers" / "trie" / "tokens.npy")[-120:]
     assert np.mean(codes == 0) >= 0.98
 
@@ -182,3 +186,81 @@ def test_a_copied_recipe_with_a_fine_tuned_encoder_is_built_and_searched(
     results = shelf.search("usb hub", 200, "generative", explain=True).results
     assert 0 < len(results) <= 20
     assert len({result.evidence[0].identifier for result in results}) == len(results)
+
+
+def small_towers(shop: SmallShop) -> Recipe:
+    return parse_recipe(
+        f"""name = "small towers"
+        [encoder]
+        model = "{shop.recipe.encoder.model}"
+        [two_tower]
+        buckets = 512
+        piece_width = 16
+        hidden_width = 32
+        steps = 150
+        batch = 64
+        random_items = 16
+        validate_every = 50
+        """,
+        "here",
+    )
+
+
+def test_towers_make_the_vectors_of_a_shelf_and_it_needs_no_identifiers(
+    small_shop: SmallShop, shop_cache: Path, tmp_path: Path, run_command: Callable[..., Ran]
+) -> None:
+    """The log asks for lamps by a word that stands in no title."""
+    header = ("timestamp", "session_id", "user_query", "action_name", "object_id")
+    lamps = [row["item_id"] for row in small_shop.items().to_pylist() if "lamp" in row["title"]]
+    rows = [("2026-01-01T12:00:00Z", "s", f"glimmer {n % 5}", "click", lamps[n % len(lamps)]) for n in range(60)]
+    events = read_events(write_csv(tmp_path / "e.csv", header, rows)).table
+    out = tmp_path / "towers.shelf"
+    build_shelf(small_shop.items(), small_towers(small_shop), out, tables=TrainingTables(events=events), threads=1)
+    shelf = Shelf.open(out)
+    assert shelf.channels == ("bm25", "dense", "bm25+dense", "fused")
+    assert {result.item_id for result in shelf.search("glimmer", 10, "dense").results} <= set(lamps)
+    before = {result.item_id for result in Shelf.open(small_shop.shelf).search("glimmer", 10, "dense").results}
+    assert not before <= set(lamps)
+    answers = [[item.item_id for item in shelf.search("desk lamp", 20, name).results] for name in shelf.channels[2:]]
+    assert answers[0] == answers[1]
+    run_command("search", out, "lamp", "--channel", "generative").refused('no channel "generative"', "bm25+dense")
+    shown = run_command("inspect", out)
+    assert shown.status == 0
+    assert "two towers" in shown.out
+    assert "codebook" not in shown.out
+
+
+@pytest.mark.parametrize(
+    ("logged", "pseudo", "share", "expected"),
+    [(3, 9, 0.5, (9, 9)), (9, 3, 0.5, (9, 9)), (2, 8, 0.75, (24, 8)), (4, 5, 0.0, (0, 5)), (4, 5, 1.0, (4, 0)),
+     (0, 5, 0.5, (0, 5)), (4, 0, 0.25, (4, 0)), (3, 9, None, (9, 9))],
+)  # fmt: skip
+def test_the_smaller_source_is_repeated_to_its_share(
+    logged: int, pseudo: int, share: float | None, expected: tuple[int, int]
+) -> None:
+    rows = np.arange(logged + pseudo, dtype=np.int32)
+    pairs = QueryItemPairs(tuple(f"query {row}" for row in rows), rows, rows + 100)
+    mixed = TrainingPairs(pairs.queries, rows < logged, pairs, QueryItemPairs.of(())).mixed(share)
+    asked = mixed.query_rows < logged
+    assert (int(asked.sum()), int((~asked).sum())) == expected
+    np.testing.assert_array_equal(mixed.item_rows, mixed.query_rows + 100)
+    counts = np.bincount(mixed.query_rows, minlength=len(rows))
+    for part, size in ((counts[:logged], expected[0]), (counts[logged:], expected[1])):
+        assert not size or part.max() - part.min() <= 1
+
+
+def test_a_share_of_a_large_log_is_held_out_and_chosen_by(
+    small_shop: SmallShop, shop_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pair_step, "ENOUGH_LOGGED", 20)
+    header = ("timestamp", "session_id", "user_query", "action_name", "object_id")
+    rows = [("2026-01-01T12:00:00Z", "s", f"words {n}", "click", "ink-cartridge-dunlo-1") for n in range(20)]
+    events = read_events(write_csv(tmp_path / "e.csv", header, rows)).table
+    table = training_queries(small_shop, tmp_path, TrainingTables(events=events))
+    logged = table.filter(pa.compute.equal(table["source"], "logged"))
+    assert sum(logged["held_out"].to_pylist()) == 2
+    steps = tmp_path / "own.shelf" / "building" / "steps"
+    read = pair_step.read_pairs(StepResult("pairs", steps / "pairs", {}, True))
+    chosen = {read.queries[row] for row in read.to_choose_by().query_rows}
+    assert chosen == set(logged.filter(logged["held_out"])["query"].to_pylist())
+    assert not chosen & {read.queries[row] for row in read.train.query_rows}

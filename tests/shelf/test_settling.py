@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from shelfwalk.channels.channel import Evidence, Hits, Request
 from shelfwalk.channels.fusion import RANK_CONSTANT
-from shelfwalk.constraints.trie import Trie
 from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.ranking.in_cluster import Candidates
 from shelfwalk.shelf import settling
-from shelfwalk.shelf.settling import HeldOutQuery, held_out_phrases, settle_fusion, settle_in_cluster
+from shelfwalk.shelf.pair_step import TrainingPairs
+from shelfwalk.shelf.settling import HeldOutQuery, held_out_requests, settle_fusion, settle_in_cluster
 
 
 def request(text: str) -> Request:
@@ -42,10 +42,14 @@ def pairs_of(items_of_query: dict[str, list[int]]) -> QueryItemPairs:
     return QueryItemPairs.of((query, item) for query, items in items_of_query.items() for item in items)
 
 
+def held_out(pairs: QueryItemPairs, logged: tuple[str, ...] = ()) -> TrainingPairs:
+    return TrainingPairs(pairs.queries, np.isin(pairs.queries, logged), QueryItemPairs.of(()), pairs)
+
+
 def test_phrases_are_the_queries_that_several_items_gave() -> None:
     pairs = pairs_of({"hub": [4, 1, 9], "a title's own": [4], "twice one": [2, 2, 2], "lamp": [7, 8, 9, 10]})
     vectors = np.arange(8, dtype=np.float32).reshape(4, 2)
-    found = held_out_phrases(pairs, vectors)
+    found = held_out_requests(held_out(pairs), vectors)
     assert [(query.request.query, query.relevant) for query in found] == [
         ("hub", {1, 4, 9}),
         ("lamp", {7, 8, 9, 10}),
@@ -57,14 +61,20 @@ def test_without_phrases_all_held_out_queries_count_and_no_others() -> None:
     """Queries of the training part stand in the same list, but have no pair here: nothing is right for them."""
     queries = ("trained", "hub", "also trained", "lamp")
     pairs = QueryItemPairs(queries, np.array([1, 3, 3], np.int32), np.array([5, 6, 7], np.int32))
-    found = held_out_phrases(pairs, np.zeros((4, 2), np.float32))
+    found = held_out_requests(held_out(pairs), np.zeros((4, 2), np.float32))
     assert [(query.request.query, query.relevant) for query in found] == [("hub", {5}), ("lamp", {6, 7})]
-    assert held_out_phrases(pairs_of({}), np.zeros((0, 2), np.float32)) == []
+    assert held_out_requests(held_out(pairs_of({})), np.zeros((0, 2), np.float32)) == []
+
+
+def test_held_out_queries_of_a_log_count_alone_and_with_any_number_of_items() -> None:
+    pairs = pairs_of({"hub": [4, 1, 9], "for my desk": [3], "lamp": [7, 8, 9, 10]})
+    found = held_out_requests(held_out(pairs, logged=("for my desk",)), np.zeros((3, 2), np.float32))
+    assert [(query.request.query, query.relevant) for query in found] == [("for my desk", {3})]
 
 
 def test_phrases_are_bounded() -> None:
     pairs = pairs_of({f"phrase {number}": [0, 1, 2] for number in range(settling.MOST_QUERIES + 5)})
-    found = held_out_phrases(pairs, np.zeros((len(pairs.queries), 2), np.float32))
+    found = held_out_requests(held_out(pairs), np.zeros((len(pairs.queries), 2), np.float32))
     assert len(found) == settling.MOST_QUERIES
 
 
@@ -115,10 +125,10 @@ def test_fusion_prefers_equal_weights_where_nothing_speaks_against() -> None:
 
 def in_cluster_channel(cosines: list[float], shares: list[float], probabilities: list[float]) -> Any:
     """Four items, each a cluster of its own, with given scores."""
-    trie = Trie.build(np.arange(4, dtype=np.int32)[:, None])
-    candidates = Candidates(np.arange(4), np.arange(4), np.log(np.array(probabilities, np.float32)))
+    ones = np.ones(4, np.int64)
+    candidates = Candidates(np.arange(4), np.arange(4), np.log(np.array(probabilities, np.float32)), ones)
     given = (candidates, np.array(cosines, np.float32), np.array(shares, np.float32))
-    return SimpleNamespace(trie=trie, candidates=lambda request: given)
+    return SimpleNamespace(candidates=lambda request: given)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,14 @@ class Dataset:
     events: pa.Table | None
     notes: tuple[str, ...]
 
+    @property
+    def searches(self) -> pa.Table | None:
+        """The events that belong to a query, which a build can learn from; None where there are none."""
+        if self.events is None:
+            return None
+        searches = self.events.filter(pc.not_equal(pc.utf8_trim_whitespace(self.events["user_query"]), ""))
+        return searches if searches.num_rows else None
+
 
 @dataclass(frozen=True)
 class LayoutFile:

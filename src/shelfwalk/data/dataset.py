@@ -1,7 +1,8 @@
 """Opening a folder as a dataset, by recognising the files in it.
 
 In: a folder. Out: a `Dataset`. Layouts: icecat_chorus (icecat.py), WANDS (wands.py), ESCI in full or as a small sample
-(esci.py), and plain: `items.*` with `queries.*`, `judgements.*` and `events.*` if there are any, in our own columns.
+(esci.py), online_retail (online_retail.py), market (simulated_market.py), and plain: `items.*` with `queries.*`,
+`judgements.*` and `events.*` if there are any, in our own columns.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shelfwalk.data import esci, icecat, wands
+from shelfwalk.data import esci, icecat, online_retail, simulated_market, wands
 from shelfwalk.data.adapter import Dataset
 from shelfwalk.data.readers import ReadResult, read_events, read_items, read_judgements, read_queries
 from shelfwalk.errors import UserError
@@ -32,6 +33,8 @@ _LAYOUTS = (
     _Layout("WANDS", wands.FILES, wands.open_wands),
     _Layout("ESCI", esci.FILES, esci.open_esci),
     _Layout("ESCI sample", esci.SAMPLE_FILES, esci.open_esci_sample),
+    _Layout("online_retail", online_retail.FILES, online_retail.open_online_retail),
+    _Layout("market", simulated_market.FILES, simulated_market.open_simulated_market),
 )
 
 

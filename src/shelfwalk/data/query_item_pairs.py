@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,14 @@ class QueryItemPairs:
 
     def __len__(self) -> int:
         return len(self.query_rows)
+
+    def take(self, rows: npt.NDArray[np.integer[Any]]) -> QueryItemPairs:
+        """The pairs of these rows, with all queries."""
+        return QueryItemPairs(self.queries, self.query_rows[rows], self.item_rows[rows])
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> QueryItemPairs:
+        """The chosen pairs, bool [pairs], with all queries."""
+        return QueryItemPairs(self.queries, self.query_rows[chosen], self.item_rows[chosen])
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, int]]) -> QueryItemPairs:

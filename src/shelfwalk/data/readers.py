@@ -19,7 +19,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from shelfwalk.data.raw_files import blocks, column_names
-from shelfwalk.data.tables import EVENT_CONTRACT, ITEM_CONTRACT, JUDGEMENT_CONTRACT, QUERY_CONTRACT, Contract
+from shelfwalk.data.tables import (
+    EVALUATION_QUERY_CONTRACT,
+    EVENT_CONTRACT,
+    ITEM_CONTRACT,
+    JUDGEMENT_CONTRACT,
+    QUERY_CONTRACT,
+    Contract,
+)
 from shelfwalk.data.validation import bad_rows_of, bad_rows_path, conform
 from shelfwalk.errors import UserError
 
@@ -78,6 +85,17 @@ def read_queries(
 ) -> ReadResult:
     """Read queries into a `QUERIES` table; arguments and errors as for `read_items`."""
     return _read(path, QUERY_CONTRACT, columns or {}, skip_bad_rows, bad_rows_folder)
+
+
+def read_evaluation_queries(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    skip_bad_rows: bool = False,
+    bad_rows_folder: Path | None = None,
+) -> ReadResult:
+    """Read queries into an `EVALUATION_QUERIES` table, null where the file lacks a column; else as `read_items`."""
+    return _read(path, EVALUATION_QUERY_CONTRACT, columns or {}, skip_bad_rows, bad_rows_folder)
 
 
 def read_judgements(

@@ -32,6 +32,11 @@ ITEMS = pa.schema(
     ]
 )
 QUERIES = pa.schema([("query_id", pa.string()), ("query", pa.string())])
+EVALUATION_QUERIES = pa.schema(
+    [*QUERIES, ("frequency", pa.float64()), ("band", pa.string()), ("seen", pa.bool_()), ("cold", pa.bool_())]
+)
+"""Queries with what is known of each, null if unknown: how often it was asked before the evaluation, its popularity
+band (head, middle or tail), whether the training log holds it, and whether it asks for an item that came after it."""
 JUDGEMENTS = pa.schema([("query_id", pa.string()), ("item_id", pa.string()), ("grade", pa.int32())])
 EVENTS = pa.schema(
     [
@@ -74,6 +79,13 @@ ITEM_CONTRACT = Contract(
 )
 QUERY_CONTRACT = Contract(
     "queries", QUERIES, obligatory=("query_id", "query"), not_blank=("query_id", "query"), unique=("query_id",)
+)
+EVALUATION_QUERY_CONTRACT = Contract(
+    "queries",
+    EVALUATION_QUERIES,
+    obligatory=("query_id", "query"),
+    not_blank=("query_id", "query"),
+    unique=("query_id",),
 )
 JUDGEMENT_CONTRACT = Contract(
     "judgements",

@@ -71,6 +71,11 @@ def label(text: str, length: int = 28) -> str:
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
+def drawing_name(*parts: str) -> str:
+    """Return a name for `draw` made of any texts; different texts give different names."""
+    return "-".join(re.sub(r"[^A-Za-z0-9]", lambda match: f"_{ord(match[0]):x}_", part) for part in parts)
+
+
 def _inline(document: str, name: str, alternative: str) -> str:
     root = ElementTree.fromstring(document)
     for parent in list(root.iter()):

@@ -1,9 +1,13 @@
 """One evaluation: several channels over the same queries and the same judgements.
 
-In: rankings per channel, judgements, queries, and what the generative channel's beams reached. Out: `Evaluation`:
+In: rankings per channel, judgements, queries, what the generative channel's beams reached, and what shoppers were
+shown. Out: `Evaluation`:
 means, 95 % bootstrap intervals and values per query of each measure, paired comparisons, parts of the query set,
 recall curves and the overlap of the channels. The protocol: same queries, same judgements, paired over queries; only
 queries with at least one relevant item count, and how many do not is reported.
+
+A value per query is NaN where the measure has none (`pvr@k` of a query for which nothing was shown); its mean and
+interval are those of the others.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from numpy.typing import NDArray
 
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.beams import BeamHits, beam_values
+from shelfwalk.evaluation.exposures import exposure_values
+from shelfwalk.evaluation.item_budget import budget_values
 from shelfwalk.evaluation.judgements import GradedQueries, grade_queries, refuse_unknown_queries
 from shelfwalk.evaluation.metrics import DEFAULT_MEASURES, PerQuery, score_graded
 from shelfwalk.evaluation.overlap import Overlap, overlap
@@ -27,9 +33,10 @@ from shelfwalk.evaluation.significance import (
     Interval,
     PairedDifference,
     bootstrap_intervals,
+    mean_interval,
     paired_difference,
 )
-from shelfwalk.evaluation.strata import Stratum, strata
+from shelfwalk.evaluation.strata import Labels, Stratum, query_labels, strata
 
 FUSIONS = ("bm25+dense", "fused")
 COMPARED = (
@@ -58,9 +65,9 @@ class Comparison:
 class Evaluation:
     """What was measured.
 
-    `per_query[channel].values[measure]`, `relevant_counts` and `texts` are aligned with `query_ids`, the queries that
-    count; `left_out` is the number of queries without a relevant item. `curves[channel]` float64 [cutoffs] is the mean
-    R@k for each k of `CURVE_CUTOFFS`.
+    `per_query[channel].values[measure]`, `relevant_counts`, `texts` and `labels[kind]` (str, "" where unknown) are
+    aligned with `query_ids`, the queries that count; `left_out` is the number of queries without a relevant item.
+    `curves[channel]` float64 [cutoffs] is the mean R@k for each k of `CURVE_CUTOFFS`.
     """
 
     query_ids: tuple[str, ...]
@@ -71,6 +78,7 @@ class Evaluation:
     per_query: Mapping[str, PerQuery]
     intervals: Mapping[str, Mapping[str, Interval]]
     comparisons: tuple[Comparison, ...]
+    labels: Mapping[str, Labels]
     strata: tuple[Stratum, ...]
     curves: Mapping[str, NDArray[np.float64]]
     overlap: Overlap
@@ -111,19 +119,20 @@ def evaluate(
     *,
     measures: Sequence[str] = DEFAULT_MEASURES,
     relevant_grade: int | None = None,
-    frequencies: Mapping[str, float] | None = None,
+    exposures: Mapping[str, Collection[str]] | None = None,
     compared: Sequence[tuple[str, str]] = COMPARED,
     compared_measures: Sequence[str] = COMPARED_MEASURES,
     fusions: Collection[str] = FUSIONS,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
-    """Measure `channels` on `queries` (query_id, query) against `judgements` (query_id, item_id, grade).
+    """Measure `channels` on `queries` against `judgements` (query_id, item_id, grade).
 
-    Every channel must answer the same queries in the same order, and every query with a relevant item. `beams` adds hit
-    rates to its channel. `frequencies` (how often each query is asked) adds head, middle and tail. Pairs in `compared`
+    Every channel must answer the same queries in the same order, and every query with a relevant item. `queries` has
+    query_id and query, and columns of `EVALUATION_QUERIES` where something is known, which add parts of the query set.
+    `beams` adds hit rates to its channel, and with `exposures` (the items shown for a query) pvr. Pairs in `compared`
     whose channels are missing are skipped; `fusions` are left out when it is counted what a channel alone found.
-    Raises UserError for bad judgements or an unknown measure, ValueError for channels that do not fit together.
+    Raises UserError for bad judgements, an unknown measure or band, ValueError for channels that do not fit together.
     """
     graded = grade_queries(judgements, relevant_grade)
     texts = dict(zip(queries.column("query_id").to_pylist(), queries.column("query").to_pylist(), strict=True))
@@ -133,7 +142,8 @@ def evaluate(
     query_ids = per_query[channels[0].channel].query_ids
     sources = [rankings for rankings in channels if rankings.channel not in fusions]
     shared = overlap(sources, graded, query_ids, OVERLAP_CUTOFF)
-    per_query = _with_own_measures(per_query, shared, beams, graded)
+    per_query = _with_own_measures(per_query, shared, beams, graded, exposures or {})
+    labels = query_labels(queries, query_ids)
     return Evaluation(
         query_ids=query_ids,
         texts=tuple(texts[query_id] for query_id in query_ids),
@@ -143,7 +153,8 @@ def evaluate(
         per_query=per_query,
         intervals={name: _intervals(scored, resamples, seed) for name, scored in per_query.items()},
         comparisons=_comparisons(per_query, compared, compared_measures, resamples, seed),
-        strata=strata(per_query, query_ids, texts, frequencies),
+        labels=labels,
+        strata=strata(per_query, labels),
         curves={rankings.channel: _curve(rankings, graded) for rankings in channels},
         overlap=shared,
     )
@@ -166,19 +177,31 @@ def _check_channels(channels: Sequence[Rankings], texts: Mapping[str, str], beam
 
 
 def _with_own_measures(
-    per_query: Mapping[str, PerQuery], shared: Overlap, beams: BeamHits | None, graded: GradedQueries
+    per_query: Mapping[str, PerQuery],
+    shared: Overlap,
+    beams: BeamHits | None,
+    graded: GradedQueries,
+    exposures: Mapping[str, Collection[str]],
 ) -> dict[str, PerQuery]:
     added: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in per_query}
     for name, exclusive in shared.exclusive.items():
         added[name][f"ExclusiveR@{shared.cutoff}"] = exclusive
     if beams is not None:
-        added[beams.channel] |= beam_values(beams, graded, per_query[beams.channel].query_ids)
+        query_ids = per_query[beams.channel].query_ids
+        added[beams.channel] |= beam_values(beams, graded, query_ids) | budget_values(beams, graded, query_ids)
+        if any(exposures.get(query_id) for query_id in query_ids):
+            added[beams.channel] |= exposure_values(beams, exposures, query_ids)
     return {name: replace(scored, values={**scored.values, **added[name]}) for name, scored in per_query.items()}
 
 
 def _intervals(scored: PerQuery, resamples: int, seed: int) -> dict[str, Interval]:
-    columns = np.stack(list(scored.values.values()), axis=1)
-    return dict(zip(scored.values, bootstrap_intervals(columns, seed=seed, resamples=resamples), strict=True))
+    whole = {measure: values for measure, values in scored.values.items() if np.isfinite(values).all()}
+    columns = np.stack(list(whole.values()), axis=1)
+    found = dict(zip(whole, bootstrap_intervals(columns, seed=seed, resamples=resamples), strict=True))
+    for measure, values in scored.values.items():
+        if measure not in whole:
+            found[measure] = mean_interval(values[np.isfinite(values)], seed=seed, resamples=resamples)
+    return found
 
 
 def _comparisons(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfwalk.evaluation.drawing import FAINT, INK, SERIES, draw, label
+from shelfwalk.evaluation.drawing import FAINT, INK, SERIES, draw, drawing_name, label
 from shelfwalk.evaluation.evaluate import CURVE_CUTOFFS, Evaluation
 
 if TYPE_CHECKING:
@@ -136,11 +136,18 @@ def wins_and_losses(evaluation: Evaluation, first: str, second: str) -> Picture:
     """Draw per query how much more (or less) of the relevant items `first` finds than `second`, R@100, sorted."""
     values = evaluation.per_query
     differences = values[first].values[WINS_MEASURE] - values[second].values[WINS_MEASURE]
+    return query_differences(first, second, WINS_MEASURE, differences, evaluation.texts)
+
+
+def query_differences(
+    first: str, second: str, measure: str, differences: NDArray[np.float64], texts: Sequence[str]
+) -> Picture:
+    """Draw the `differences` of a measure, first − second, float64 [queries], largest and smallest with their text."""
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
     order = np.argsort(-differences, kind="stable")
     shown = [*order[:wins][:_SHOWN_EACH_WAY], *order[len(order) - losses :][-_SHOWN_EACH_WAY:]]
     caption = (
-        f"{WINS_MEASURE} of {first} minus that of {second}, query by query: higher on {wins}, lower on {losses}, equal "
+        f"{measure} of {first} minus that of {second}, query by query: higher on {wins}, lower on {losses}, equal "
         f"on {len(differences) - wins - losses} queries. Bars: the largest differences, at most {_SHOWN_EACH_WAY} "
         "each way."
     )
@@ -149,13 +156,13 @@ def wins_and_losses(evaluation: Evaluation, first: str, second: str) -> Picture:
         rows = np.arange(len(shown))
         heights = differences[shown]
         axes.barh(rows, heights, color=[SERIES[0] if height > 0 else SERIES[1] for height in heights], height=0.7)
-        axes.set_yticks(rows, [label(evaluation.texts[position]) for position in shown])
-        axes.set(ylim=(len(shown) - 0.4, -0.6), xlabel=f"difference in {WINS_MEASURE}")
+        axes.set_yticks(rows, [label(texts[position]) for position in shown])
+        axes.set(ylim=(len(shown) - 0.4, -0.6), xlabel=f"difference in {measure}")
         axes.axvline(0, color=FAINT, linewidth=0.8)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
 
-    name = f"wins-{label(first)}-{label(second)}".replace("+", "-").replace(" ", "-")
+    name = drawing_name("wins", first, second, measure)
     svg = draw(name, caption, (_WIDTH, 1.0 + 0.22 * max(len(shown), 3)), paint)
     return Picture(f"Wins and losses: {first} against {second}", caption, svg)
 

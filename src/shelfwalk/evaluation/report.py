@@ -1,8 +1,7 @@
 """The report: one HTML file that needs nothing else.
 
-In: an evaluation, facts and arrays about the shelf, and sample answers. Out: one page with tables, pictures and the
-answers per query. It loads nothing from anywhere (its content security policy forbids it), works light and dark and
-on a phone, and shows all text escaped.
+In: an evaluation, facts and arrays about the shelf, and sample answers. Out: one page (pages.py) with tables, pictures
+and the answers per query.
 """
 
 from __future__ import annotations
@@ -10,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shelfwalk.evaluation.evaluate import Evaluation
+from shelfwalk.evaluation.grids import Grid
+from shelfwalk.evaluation.pages import render_page
 from shelfwalk.evaluation.pictures import (
     WINS_MEASURE,
     Picture,
@@ -25,11 +25,8 @@ from shelfwalk.evaluation.pictures import (
     recall_curves,
     wins_and_losses,
 )
-from shelfwalk.evaluation.table import Grid, comparison_sentence, grids, heading
+from shelfwalk.evaluation.table import comparison_sentence, grids, heading
 from shelfwalk.files import write_whole
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 _PLAYED_OFF = (("fused", "bm25+dense"), ("generative", "dense"))
 
@@ -66,19 +63,16 @@ def write_report(path: Path, content: ReportInput) -> None:
 def render_report(content: ReportInput) -> str:
     """Return the report as HTML text."""
     evaluation = content.evaluation
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            title=content.title,
-            heading=heading(evaluation),
-            facts=content.shelf_facts,
-            grids=grids(evaluation),
-            comparisons=[comparison_sentence(comparison) for comparison in evaluation.comparisons],
-            pictures=_pictures(content),
-            samples=content.samples,
-            queries=_query_grid(evaluation),
-        )
+    return render_page(
+        "report.html",
+        title=content.title,
+        heading=heading(evaluation),
+        facts=content.shelf_facts,
+        grids=grids(evaluation),
+        comparisons=[comparison_sentence(comparison) for comparison in evaluation.comparisons],
+        pictures=_pictures(content),
+        samples=content.samples,
+        queries=_query_grid(evaluation),
     )
 
 
@@ -107,9 +101,3 @@ def _query_grid(evaluation: Evaluation) -> Grid:
     )
     note = f"{WINS_MEASURE} of each channel: the share of the query's relevant items among its first 100 results."
     return Grid("Query by query", ("query", "relevant", *(channel.channel for channel in scored)), rows, note)
-
-
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(autoescape=True, undefined=StrictUndefined, loader=FileSystemLoader(Path(__file__).parent))

@@ -1,10 +1,11 @@
 """The results file: JSON lines, one evaluation a line, only ever appended to.
 
 In: an evaluation with what it was made from (data, recipe, seed). Out: a line that also holds the versions and the
-machine; tables in the docs are made from these lines alone.
+machine, and beside the file its values per query (query_values.py); tables in the docs are made from these alone.
 
-A line is appended by one write under a lock and then forced to disk. If the machine stops within that write, half a
-line stays: the next append puts its line below it, and reading leaves it out and says so.
+The values are on the disk before the line that names them. A line is appended by one write under a lock and then forced
+to disk. If the machine stops within that write, half a line stays: the next append puts its line below it, and reading
+leaves it out and says so.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.evaluate import Evaluation
-from shelfwalk.files import sync_folder
+from shelfwalk.evaluation.query_values import QueryValues, encode_query_values, query_values, values_id, values_path
+from shelfwalk.files import sync_folder, write_whole
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _PACKAGES = ("shelfwalk", "numpy", "onnxruntime", "torch", "transformers", "faiss-cpu", "bm25s", "ir-measures")
 
@@ -38,10 +43,15 @@ class Machine:
 
 @dataclass(frozen=True)
 class ResultRecord:
-    """One evaluation: `time` in ISO 8601, UTC; hashes in hexadecimal; the rest as in `Evaluation.to_json`."""
+    """One evaluation: `time` in ISO 8601, UTC; hashes in hexadecimal; the rest as in `Evaluation.to_json`.
+
+    `queries_hash` names the queries that count, which two evaluations must share to be compared; `values` is the id of
+    the values per query, "" before they are written. `identifiers` are the figures of the tokeniser's diagnosis.
+    """
 
     time: str
     data_hash: str
+    queries_hash: str
     recipe: str
     recipe_hash: str
     seed: int
@@ -49,9 +59,20 @@ class ResultRecord:
     machine: Machine
     queries: int
     left_out: int
+    relevant_grade: int
+    values: str
+    identifiers: Mapping[str, Any]
     figures: Mapping[str, Mapping[str, float]]
     intervals: Mapping[str, Mapping[str, list[float]]]
     comparisons: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One evaluation with the values per query that its record will name once both are written."""
+
+    record: ResultRecord
+    values: QueryValues
 
 
 @dataclass(frozen=True)
@@ -62,12 +83,21 @@ class ResultsRead:
     left_out: tuple[str, ...]
 
 
-def result_record(evaluation: Evaluation, *, data_hash: str, recipe: str, recipe_hash: str, seed: int) -> ResultRecord:
-    """Return the record of an evaluation made now, on this machine, with the packages installed."""
-    plain = evaluation.to_json()
-    return ResultRecord(
+def result_of(
+    evaluation: Evaluation,
+    *,
+    data_hash: str,
+    recipe: str,
+    recipe_hash: str,
+    seed: int,
+    identifiers: Mapping[str, Any] | None = None,
+) -> Result:
+    """Return the result of an evaluation made now, on this machine, with the packages installed."""
+    plain, values = evaluation.to_json(), query_values(evaluation)
+    record = ResultRecord(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         data_hash=data_hash,
+        queries_hash=values.queries_hash,
         recipe=recipe,
         recipe_hash=recipe_hash,
         seed=seed,
@@ -75,19 +105,43 @@ def result_record(evaluation: Evaluation, *, data_hash: str, recipe: str, recipe
         machine=this_machine(),
         queries=plain["queries"],
         left_out=plain["left_out"],
+        relevant_grade=plain["relevant_grade"],
+        values="",
+        identifiers=dict(identifiers or {}),
         figures=plain["figures"],
         intervals=plain["intervals"],
         comparisons=plain["comparisons"],
     )
+    return Result(record, values)
 
 
-def append_result(path: Path, record: ResultRecord) -> None:
+def append_evaluation(path: Path, result: Result) -> ResultRecord:
+    """Append the line of an evaluation to `path` and put its values beside it; returns the record as written.
+
+    Both are whole and on the disk when this returns. Raises as `append_result`, and then appends nothing.
+    """
+    content = encode_query_values(result.values)
+    record = replace(result.record, values=values_id(content))
+    line = _line(record)
+    write_whole(values_path(path.parent, record.values), content)
+    _append(path, line)
+    return record
+
+
+def append_result(path: Path, record: DataclassInstance) -> None:
     """Append one line to `path`, whole and on the disk when this returns; the file and its folder are made if missing.
 
     A write that fails or comes short is undone. Raises OSError when the disk refuses, ValueError for a figure that is
     not finite.
     """
-    line = json.dumps(asdict(record), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    _append(path, _line(record))
+
+
+def _line(record: DataclassInstance) -> bytes:
+    return json.dumps(asdict(record), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _append(path: Path, line: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
@@ -167,7 +221,8 @@ def _parse(line: bytes, where: str) -> ResultRecord | None:
         return ResultRecord(**known | {"machine": Machine(**known["machine"])})
     except (KeyError, TypeError) as error:
         raise UserError(
-            f"{where}: the record lacks or has a wrong {error}; was it written by another program?"
+            f"{where}: the record lacks or has a wrong {error}; another program or an earlier version wrote it, so "
+            "evaluate again."
         ) from error
 
 

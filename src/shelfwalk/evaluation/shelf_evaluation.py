@@ -1,38 +1,43 @@
 """Evaluates a shelf: asks it every query, measures every channel, and leaves the results as files.
 
-In: a shelf, queries, judgements. Out: an `Evaluation`, and in a folder: `results.jsonl` (a line appended), one TREC
-run a channel, `report.html`. Queries that the shelf was trained on from a log or judgements are refused; pseudo-queries
-that happen to be an evaluation query are counted, and the figures are made once more without those queries.
+In: a shelf, queries, judgements. Out: an `Evaluation`, and in a folder: `results.jsonl` (a line appended) with the
+values per query beside it, one TREC run a channel, `report.html`. Queries that the shelf was trained on from a log or
+judgements are refused, unless the queries tell themselves which of them the log holds (column `seen`): then these are a
+part of their own, and only a query wrongly called unseen is refused. Pseudo-queries that happen to be an evaluation
+query are counted, and the figures are made once more without those queries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfwalk.channels.channel import Hits, Request
-from shelfwalk.channels.names import CHANNELS
 from shelfwalk.data.hashing import content_hash
 from shelfwalk.data.leaks import Coincidence, check_no_leak, coinciding, leaking_queries
+from shelfwalk.data.tables import QUERIES
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.beams import BEAM_WIDTHS, BeamHits
 from shelfwalk.evaluation.evaluate import Evaluation, evaluate
+from shelfwalk.evaluation.exposures import exposed_items
 from shelfwalk.evaluation.judgements import grade_queries, refuse_unknown_queries
 from shelfwalk.evaluation.rankings import Rankings, write_trec_run
 from shelfwalk.evaluation.report import ReportInput, SampleAnswer, write_report
-from shelfwalk.evaluation.results import append_result, result_record
+from shelfwalk.evaluation.results import Result, append_evaluation, result_of
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.shelf import Shelf
 
 DEPTH = 1_000
 """Items ranked a query and channel: deeper than any cut-off, so that judged-only measures see judged items."""
+DEPTH_OF_MANY = 300
+"""The same for more than `MANY` queries, where all these lists would take gigabytes: the deepest cut-off."""
+MANY = 500
 LATENCY_BEAM = 50
 """A search is timed at this beam and at the recipe's."""
 _SAMPLES = 3
@@ -43,7 +48,8 @@ _SAMPLE_ITEMS = 5
 class Latency:
     """Milliseconds of one `Shelf.search` of the fused channel, one query after the other, one thread."""
 
-    beam: int
+    beam: int | None
+    """None for a shelf without a generative channel."""
     median: float
     p99: float
     queries: int
@@ -51,12 +57,16 @@ class Latency:
 
 @dataclass(frozen=True)
 class ShelfEvaluation:
-    """The figures of a shelf, the pseudo-queries that coincide with evaluation queries, and the figures without."""
+    """The figures of a shelf, the pseudo-queries that coincide with evaluation queries, and the figures without.
+
+    `result` is what a results file keeps of it.
+    """
 
     evaluation: Evaluation
     coincidence: Coincidence
     without_coinciding: Evaluation | None
     latencies: tuple[Latency, ...]
+    result: Result
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values for `json.dumps`."""
@@ -77,31 +87,52 @@ def evaluate_shelf(
     out: Path,
     *,
     relevant_grade: int | None = None,
+    events: pa.Table | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> ShelfEvaluation:
-    """Measure every channel of `shelf` on `queries` (query_id, query) and write the results into `out`.
+    """Measure every channel of `shelf` on `queries` and write the results into `out`.
 
-    Raises UserError if the shelf was trained on one of the queries, if judgements fit neither queries nor catalogue, or
+    `queries` are a `QUERIES` or an `EVALUATION_QUERIES` table; `events` tell what was shown for them (for pvr). Raises
+    UserError if the shelf was trained on one of the queries, if judgements fit neither queries nor catalogue, or
     if nothing is relevant.
     """
     texts = queries["query"].to_pylist()
     training = pq.read_table(shelf.folder / layout.TRAINING_QUERIES)
     logged = training.filter(pa.compute.equal(training["source"], "logged"))["query"].to_pylist()
-    check_no_leak(logged, texts)
+    _refuse_seen_queries(logged, queries)
     _refuse_foreign_judgements(shelf, judgements)
     refuse_unknown_queries(grade_queries(judgements, relevant_grade), queries["query_id"].to_pylist(), "the queries")
     out.mkdir(parents=True, exist_ok=True)
     rankings = _rank(shelf, queries, progress)
-    beams = _beam_hits(shelf, queries)
-    evaluation = evaluate(rankings, judgements, queries, beams, relevant_grade=relevant_grade)
+    beams = _beam_hits(shelf, queries) if shelf.is_generative else None
+    exposures = None if events is None else exposed_items(events, queries)
+    evaluation = evaluate(rankings, judgements, queries, beams, relevant_grade=relevant_grade, exposures=exposures)
     pseudo = training.filter(pa.compute.equal(training["source"], "pseudo"))["query"].to_pylist()
     coincidence = coinciding(pseudo, texts)
     without = _without(pseudo, queries, judgements, rankings, beams, evaluation.relevant_grade)
-    beams_timed = dict.fromkeys((LATENCY_BEAM, shelf.generative.settings.beam))
-    latencies = tuple(measure_latency(shelf.with_beam(beam), texts) for beam in beams_timed)
-    result = ShelfEvaluation(evaluation, coincidence, without, latencies)
-    _write(result, shelf, queries, judgements, rankings, out)
+    latencies = _latencies(shelf, texts)
+    kept = _result(evaluation, shelf, queries, judgements)
+    result = ShelfEvaluation(evaluation, coincidence, without, latencies, kept)
+    _write(result, shelf, rankings, out)
     return result
+
+
+def _refuse_seen_queries(logged: Sequence[str], queries: pa.Table) -> None:
+    """Refuse queries that the shelf was trained on; those that say themselves that the log holds them may stay.
+
+    Where all queries say so, spellings of one another are none of our business: a log splits by time, not by meaning.
+    """
+    texts = queries["query"].to_pylist()
+    seen = queries["seen"].to_pylist() if "seen" in queries.column_names else [None]
+    if any(flag is None for flag in seen):
+        check_no_leak(logged, texts)
+        return
+    trained = set(logged)
+    if wrong := [text for text, flag in zip(texts, seen, strict=True) if not flag and text in trained]:
+        raise UserError(
+            f"{len(wrong)} queries are marked as unseen but are in the log that the shelf was trained on, the first "
+            f"{wrong[0]!r}: give the queries that belong to the log before the split."
+        )
 
 
 def _refuse_foreign_judgements(shelf: Shelf, judgements: pa.Table) -> None:
@@ -114,10 +145,11 @@ def _refuse_foreign_judgements(shelf: Shelf, judgements: pa.Table) -> None:
 
 def _rank(shelf: Shelf, queries: pa.Table, progress: Callable[[str, int, int], None]) -> list[Rankings]:
     item_ids = np.asarray(shelf.items["item_id"].to_pylist(), dtype=object)
-    found: dict[str, list[Hits]] = {name: [] for name in CHANNELS}
+    found: dict[str, list[Hits]] = {name: [] for name in shelf.channels}
     texts = queries["query"].to_pylist()
+    depth = DEPTH if len(texts) <= MANY else DEPTH_OF_MANY
     for number, text in enumerate(texts):
-        hits = shelf.hits(text, DEPTH, CHANNELS)
+        hits = shelf.hits(text, depth)
         for name, of_channel in found.items():
             of_channel.append(hits[name])
         progress("Asking queries", number + 1, len(texts))
@@ -153,7 +185,7 @@ def _without(
     queries: pa.Table,
     judgements: pa.Table,
     rankings: Sequence[Rankings],
-    beams: BeamHits,
+    beams: BeamHits | None,
     relevant_grade: int,
 ) -> Evaluation | None:
     """The figures of the queries that no pseudo-query coincides with; None if these are all, or have nothing right."""
@@ -174,61 +206,70 @@ def _without(
         )
         for ranking in rankings
     ]
-    part_beams = BeamHits(
+    part_beams = beams and BeamHits(
         tuple(beams.query_ids[row] for row in kept), beams.clusters[kept], beams.cluster_of_item, beams.cluster_sizes
     )
     return evaluate(parts, judged, queries.take(pa.array(kept)), part_beams, relevant_grade=relevant_grade)
 
 
-def measure_latency(shelf: Shelf, queries: Sequence[str], least: int = 200) -> Latency:
-    """Time `Shelf.search` on the queries in turn, at least `least` times after a warm-up of ten."""
+def _latencies(shelf: Shelf, queries: Sequence[str]) -> tuple[Latency, ...]:
+    if not shelf.is_generative:
+        return (measure_latency(shelf, queries),)
+    beams = dict.fromkeys((LATENCY_BEAM, shelf.generative.settings.beam))
+    return tuple(measure_latency(shelf.with_beam(beam), queries) for beam in beams)
+
+
+def measure_latency(shelf: Shelf, queries: Sequence[str], searches: int = 200) -> Latency:
+    """Time `Shelf.search` at least `searches` times after a warm-up of ten, on the queries in turn.
+
+    Of more queries that many are taken, evenly spaced.
+    """
     asked = [query for query in queries if query.strip()]
-    repeated = asked * -(-least // len(asked))
+    asked = asked[:: max(len(asked) // searches, 1)]
     for query in asked[:10]:
         shelf.search(query)
-    times = [shelf.search(query).milliseconds for query in repeated]
-    width = shelf.generative.settings.beam
+    times = [shelf.search(query).milliseconds for query in asked * -(-searches // len(asked))]
+    width = shelf.generative.settings.beam if shelf.is_generative else None
     return Latency(width, float(np.median(times)), float(np.percentile(times, 99)), len(times))
 
 
-def _write(
-    result: ShelfEvaluation,
-    shelf: Shelf,
-    queries: pa.Table,
-    judgements: pa.Table,
-    rankings: Sequence[Rankings],
-    out: Path,
-) -> None:
-    for ranking in rankings:
-        write_trec_run(ranking, out / f"{ranking.channel}.run")
+def data_hash(items: pa.Table, queries: pa.Table, judgements: pa.Table) -> str:
+    """Name what an evaluation is measured on; what is known of the queries beside their text has no part in it."""
+    return content_hash(items, queries.select(QUERIES.names), judgements)
+
+
+def _result(evaluation: Evaluation, shelf: Shelf, queries: pa.Table, judgements: pa.Table) -> Result:
     facts = shelf.recorded
-    record = result_record(
-        result.evaluation,
-        data_hash=content_hash(shelf.items, queries, judgements),
+    return result_of(
+        evaluation,
+        data_hash=data_hash(shelf.items, queries, judgements),
         recipe=shelf.recipe["name"],
         recipe_hash=facts["recipe_hash"],
         seed=facts["seed"],
+        identifiers=facts.get("tokenizer"),
     )
-    append_result(out / "results.jsonl", record)
+
+
+def _write(result: ShelfEvaluation, shelf: Shelf, rankings: Sequence[Rankings], out: Path) -> None:
+    for ranking in rankings:
+        write_trec_run(ranking, out / f"{ranking.channel}.run")
+    append_evaluation(out / "results.jsonl", result.result)
     write_report(out / "report.html", _report(result, shelf))
 
 
 def _report(result: ShelfEvaluation, shelf: Shelf) -> ReportInput:
+    samples = [_sample(shelf, text) for text in result.evaluation.texts[:_SAMPLES]]
+    title = f"{shelf.recipe['name']} on {len(shelf.items):,} items"
+    content = ReportInput(result.evaluation, title, shelf.facts(), samples=samples)
+    if not shelf.is_generative:
+        return content
     trie = shelf.generative.trie
     codes = trie.paths()[trie.leaf_of_item]
-    sizes = shelf.recorded["level_sizes"]
-    use: list[npt.NDArray[np.int64]] = [
-        np.bincount(codes[:, level], minlength=size).astype(np.int64) for level, size in enumerate(sizes)
+    use = [
+        np.bincount(codes[:, level], minlength=size).astype(np.int64)
+        for level, size in enumerate(shelf.recorded["level_sizes"])
     ]
-    samples = [_sample(shelf, text) for text in result.evaluation.texts[:_SAMPLES]]
-    return ReportInput(
-        result.evaluation,
-        f"{shelf.recipe['name']} on {len(shelf.items):,} items",
-        shelf.facts(),
-        use,
-        trie.all_cluster_sizes(),
-        samples,
-    )
+    return replace(content, codebook_use=use, cluster_sizes=trie.all_cluster_sizes())
 
 
 def _sample(shelf: Shelf, query: str) -> SampleAnswer:

@@ -3,7 +3,9 @@
 In: one value per query (of one channel, or of two on the same queries). Out: 95 % percentile bootstrap intervals
 (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13) and the paired randomisation test that
 Smucker, Allan and Carterette, "A comparison of statistical significance tests for information retrieval evaluation"
-(CIKM 2007) recommend: under the null hypothesis the sign of each query's difference is a coin toss.
+(CIKM 2007) recommend: under the null hypothesis the sign of each query's difference is a coin toss. For several tests
+of one table, Holm's correction ("A simple sequentially rejective multiple test procedure", 1979): of m p-values the
+smallest is multiplied by m, the next by m − 1 and so on, none below the one before it.
 
 Departure: queries without a difference are left out of the test, as their sign changes nothing; that keeps the test
 exact for more inputs. Everything is seeded.
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 EXACT_UP_TO = 16
 _CELLS_AT_ONCE = 1 << 22
 
@@ -54,14 +57,22 @@ def bootstrap_intervals(values: Values, *, seed: int = 0, resamples: int = RESAM
     All columns share the same resamples of the queries. Raises ValueError without a query or with values that are not
     finite.
     """
+    lows, highs = np.quantile(resampled_means(values, seed=seed, resamples=resamples), TAILS, axis=0)
+    columns = zip(values.mean(axis=0).tolist(), lows.tolist(), highs.tolist(), strict=True)
+    return [Interval(mean, low, high) for mean, low, high in columns]
+
+
+def resampled_means(values: Values, *, seed: int = 0, resamples: int = RESAMPLES) -> Values:
+    """Return the means of the columns of `values`, float [queries, columns], over each resample of the queries.
+
+    Float64 [resamples, columns]; the columns share the resamples, so a figure made of several stays paired. Raises
+    ValueError without a query or with values that are not finite.
+    """
     if values.ndim != 2 or not len(values) or not np.isfinite(values).all():
         raise ValueError("a bootstrap needs finite values [queries, columns] of at least one query")
     rng = np.random.default_rng(seed)
-    means = np.concatenate([counts @ values for counts in _resample_counts(rng, len(values), resamples)]) / len(values)
-    tail = (1 - LEVEL) / 2
-    lows, highs = np.quantile(means, [tail, 1 - tail], axis=0)
-    columns = zip(values.mean(axis=0).tolist(), lows.tolist(), highs.tolist(), strict=True)
-    return [Interval(mean, low, high) for mean, low, high in columns]
+    sums = np.concatenate([counts @ values for counts in _resample_counts(rng, len(values), resamples)])
+    return np.asarray(sums / len(values), dtype=np.float64)
 
 
 def mean_interval(values: Values, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
@@ -101,6 +112,31 @@ def randomisation_test(differences: Values, *, seed: int = 0, permutations: int 
     threshold = abs(moved.sum()) - 1e-10 * np.abs(moved).sum()
     extreme = sum(int((np.abs(pattern @ moved) >= threshold).sum()) for pattern in signs)
     return (extreme / 2 ** len(moved) if exact else (extreme + 1) / (permutations + 1)), exact
+
+
+def randomisation_tests(
+    differences: Values, *, seed: int = 0, permutations: int = RESAMPLES
+) -> list[tuple[float, bool]]:
+    """Test each column of paired `differences`, float [queries, columns], as `randomisation_test` does.
+
+    The columns share the random sign patterns, which are most of the work.
+    """
+    few = (differences != 0).sum(axis=0) <= EXACT_UP_TO
+    thresholds = np.abs(differences.sum(axis=0)) - 1e-10 * np.abs(differences).sum(axis=0)
+    extreme = np.zeros(differences.shape[1])
+    for pattern in () if few.all() else _random_signs(len(differences), permutations, seed):
+        extreme += (np.abs(pattern @ differences) >= thresholds).sum(axis=0)
+    sampled = [((count + 1) / (permutations + 1), False) for count in extreme.tolist()]
+    columns = zip(differences.T, few, sampled, strict=True)
+    return [randomisation_test(values) if is_few else outcome for values, is_few, outcome in columns]
+
+
+def holm(p_values: Values) -> Values:
+    """Return the p-values of one table, float [tests], corrected for their number: float64 [tests], at most 1."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.maximum.accumulate(np.arange(len(p_values), 0, -1) * p_values[order])
+    return np.minimum(corrected, 1.0)
 
 
 def _resample_counts(rng: np.random.Generator, queries: int, resamples: int) -> Iterator[Values]:

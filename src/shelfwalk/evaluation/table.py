@@ -6,36 +6,27 @@ comparisons as sentences. Whether one channel is ahead is said in words only whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from shelfwalk.evaluation.evaluate import Comparison, Evaluation
+from shelfwalk.evaluation.grids import Grid, markdown_parts, p_value_words, print_grids, signed
 from shelfwalk.evaluation.metrics import JUDGED_ONLY
 from shelfwalk.evaluation.significance import Interval
 from shelfwalk.evaluation.strata import POPULARITY_PARTS
 
 SIGNIFICANT = 0.05
 _STRATA_MEASURE = "R@100"
-
-
-@dataclass(frozen=True)
-class Grid:
-    """One table: a title, column names, rows of cells, and a note on how to read it."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str
+_SHOWN_APART = ("HitRate@", "Items@", "Beams@", "pvr@", "ExclusiveR@", "Unjudged@", JUDGED_ONLY)
+_NO_MERIT = ("Unjudged@", "Items@", "Beams@")
 
 
 def grids(evaluation: Evaluation) -> tuple[Grid, ...]:
     """Return the tables of an evaluation; one that would have no cell is left out."""
-    candidates = (_plain(evaluation), _judged(evaluation), *_beams(evaluation), _strata(evaluation))
+    own = (*_beams(evaluation), *_budgets(evaluation))
+    candidates = (_plain(evaluation), _judged(evaluation), *own, _strata(evaluation))
     return tuple(grid for grid in candidates if grid.rows and len(grid.header) > 1)
 
 
@@ -51,19 +42,23 @@ def comparison_sentence(comparison: Comparison) -> str:
     """Return e.g. `fused − bm25+dense R@100 +0.012 [−0.003, +0.027], p = 0.11: no difference shown`."""
     outcome = comparison.outcome
     ahead = comparison.first if outcome.mean > 0 else comparison.second
-    # More unjudged items, or more items held by the clusters, is a fact but no merit.
-    word = "higher" if comparison.measure.startswith(("Unjudged@", "Items@")) else "better"
+    word = "better" if is_merit(comparison.measure) else "higher"
     verdict = f"{ahead} is {word}" if outcome.p_value < SIGNIFICANT else "no difference shown"
     return (
-        f"{comparison.first} − {comparison.second} {comparison.measure} {_signed(outcome.mean)} "
-        f"[{_signed(outcome.low)}, {_signed(outcome.high)}], {_p_value(outcome.p_value)}: {verdict}"
+        f"{comparison.first} − {comparison.second} {comparison.measure} {signed(outcome.mean)} "
+        f"[{signed(outcome.low)}, {signed(outcome.high)}], {p_value_words(outcome.p_value)}: {verdict}"
     )
+
+
+def is_merit(measure: str) -> bool:
+    """Whether more of a measure is better: more unjudged items, or items or beams that were needed, are no merit."""
+    return not measure.startswith(_NO_MERIT)
 
 
 def print_tables(evaluation: Evaluation, console: Console | None = None) -> None:
     """Print all tables and comparisons on `console`, by default standard output."""
     console = console or Console()
-    _print_grids(evaluation, grids(evaluation), console)
+    print_grids(heading(evaluation), grids(evaluation), console)
     console.print()
     for comparison in evaluation.comparisons:
         console.print(Text(comparison_sentence(comparison)), soft_wrap=True)
@@ -71,44 +66,17 @@ def print_tables(evaluation: Evaluation, console: Console | None = None) -> None
 
 def print_means(evaluation: Evaluation, console: Console | None = None) -> None:
     """Print the table of plain measures only, on `console`, by default standard output."""
-    _print_grids(evaluation, (_plain(evaluation),), console or Console())
-
-
-def _print_grids(evaluation: Evaluation, shown: Sequence[Grid], console: Console) -> None:
-    console.print(Text(heading(evaluation)))
-    for grid in shown:
-        # Narrow enough for 80 columns: five measures with intervals fit exactly.
-        table = Table(
-            title=Text(grid.title, style="bold"),
-            box=box.SIMPLE,
-            show_edge=False,
-            padding=0,
-            title_justify="left",
-        )
-        for position, name in enumerate(grid.header):
-            table.add_column(Text(name), justify="right" if position else "left", overflow="fold", no_wrap=not position)
-        for row in grid.rows:
-            table.add_row(*(Text(cell) for cell in row))
-        console.print()
-        console.print(table)
-        if grid.note:
-            console.print(Text(grid.note, style="dim"))
+    print_grids(heading(evaluation), (_plain(evaluation),), console or Console())
 
 
 def to_markdown(evaluation: Evaluation) -> str:
     """Return the same tables and comparisons as Markdown text."""
-    parts = [heading(evaluation)]
-    for grid in grids(evaluation):
-        rule = ("---", *("---:" for _ in grid.header[1:]))
-        rows = "\n".join(_markdown_row(row) for row in (grid.header, rule, *grid.rows))
-        parts += [f"**{grid.title}**", rows, *([grid.note] if grid.note else [])]
     lines = "\n".join(f"- {comparison_sentence(comparison)}" for comparison in evaluation.comparisons)
-    return "\n\n".join([*parts, lines]).strip() + "\n"
+    return "\n\n".join([heading(evaluation), *markdown_parts(grids(evaluation)), lines]).strip() + "\n"
 
 
 def _plain(evaluation: Evaluation) -> Grid:
-    own = ("HitRate@", "Items@", "ExclusiveR@", "Unjudged@", JUDGED_ONLY)
-    measures = [name for name in _measures(evaluation) if not name.startswith(own)]
+    measures = [name for name in _measures(evaluation) if not name.startswith(_SHOWN_APART)]
     rows = _rows(evaluation, measures, with_interval=True)
     return Grid("All items", ("channel", *measures), rows, "In brackets the 95 % bootstrap interval of the mean.")
 
@@ -127,18 +95,33 @@ def _judged(evaluation: Evaluation) -> Grid:
 
 
 def _beams(evaluation: Evaluation) -> list[Grid]:
+    note = "Share of the relevant items inside the clusters of the top b identifiers, and how many items those hold."
+    return _reached(evaluation, "beam", "Items@beam", ("beam b", "hit rate", "mean items"), note)
+
+
+def _budgets(evaluation: Evaluation) -> list[Grid]:
+    note = "Share of the relevant items among the first B items, identifiers in beam order, and how many of those."
+    return _reached(evaluation, "items", "Beams@items", ("items B", "hit rate", "mean identifiers"), note)
+
+
+def _reached(evaluation: Evaluation, unit: str, price: str, header: tuple[str, ...], note: str) -> list[Grid]:
+    """A grid a channel that has hit rates @ `unit`, with what each costs."""
     tables = []
     for channel, measured in evaluation.intervals.items():
-        widths = [name.removeprefix("HitRate@beam") for name in measured if name.startswith("HitRate@beam")]
+        hit_rate = f"HitRate@{unit}"
+        sizes = [name.removeprefix(hit_rate) for name in measured if name.startswith(hit_rate)]
         rows = tuple(
-            (width, _with_interval(measured[f"HitRate@beam{width}"]), f"{measured[f'Items@beam{width}'].mean:,.1f}")
-            for width in widths
+            (size, _with_interval(measured[f"{hit_rate}{size}"]), f"{measured[f'{price}{size}'].mean:,.1f}")
+            for size in sizes
         )
-        note = (
-            "Share of the relevant items inside the clusters of the top b identifiers, and how many items those hold."
-        )
-        tables.append(Grid(f"Hit rate @ beam of {channel}", ("beam b", "hit rate", "mean items"), rows, note))
+        tables.append(Grid(f"Hit rate @ {unit} of {channel}", header, rows, note + _shown(measured) * (unit == "beam")))
     return tables
+
+
+def _shown(measured: Mapping[str, Interval]) -> str:
+    """What the top identifiers cover of the items that shoppers were shown, in words."""
+    parts = [f"{name} {_with_interval(interval)}" for name, interval in measured.items() if name.startswith("pvr@")]
+    return f" Of the items that shoppers were shown, the top k cover {', '.join(parts)}." if parts else ""
 
 
 def _strata(evaluation: Evaluation) -> Grid:
@@ -152,7 +135,7 @@ def _strata(evaluation: Evaluation) -> Grid:
         if all(_STRATA_MEASURE in figures for figures in stratum.figures.values())
     )
     by_popularity = any(stratum.name in POPULARITY_PARTS for stratum in evaluation.strata)
-    note = "Head, middle and tail: thirds of the queries by how often they are asked." if by_popularity else ""
+    note = "Head, middle and tail: parts of the queries by how often they are asked." if by_popularity else ""
     return Grid(f"{_STRATA_MEASURE} by kind of query", ("part", "queries", *evaluation.intervals), rows, note)
 
 
@@ -175,17 +158,3 @@ def _cell(interval: Interval | None, with_interval: bool) -> str:
 
 def _with_interval(interval: Interval) -> str:
     return f"{interval.mean:.3f} ({interval.low:.3f}–{interval.high:.3f})"
-
-
-def _signed(number: float) -> str:
-    return f"{number:+.3f}".replace("-", "−")
-
-
-def _p_value(p_value: float) -> str:
-    if p_value < 0.001:
-        return "p < 0.001"
-    return f"p = {p_value:.2f}" if p_value >= 0.1 else f"p = {p_value:.4f}"
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

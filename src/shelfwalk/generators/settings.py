@@ -27,6 +27,8 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(default=0.01, ge=0)
     item_share: float = Field(default=0.125, ge=0, lt=1)
     """Share of a batch that is items asking for themselves."""
+    logged_share: float | None = Field(default=None, ge=0, le=1)
+    """Share of the pairs that is of the log or of judgements, where there are any; half of them where not given."""
     validate_every: int = Field(default=200, ge=1)
     patience: int = Field(default=4, ge=1)
     """Validations without a lower held-out loss before training stops."""

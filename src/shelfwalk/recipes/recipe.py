@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from shelfwalk.channels.bm25 import Bm25Settings
 from shelfwalk.channels.generative import GenerativeSettings
 from shelfwalk.data.pseudo_queries import PseudoQuerySettings
+from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
 from shelfwalk.encoders.weights import DEFAULT_ENCODER
 from shelfwalk.errors import UserError
 from shelfwalk.generators.settings import DecoderSettings, TrainingSettings
@@ -69,6 +70,9 @@ class RqVaeSettings(Settings):
     """Add a last level that numbers the items of a shared identifier."""
 
 
+TokenizerSettings = ResidualKMeansSettings | RqVaeSettings
+
+
 class ChannelWeights(Settings):
     """The weight of each channel's reciprocal rank."""
 
@@ -90,12 +94,14 @@ class FusionSettings(Settings):
 
 
 class Recipe(Settings):
-    """One system."""
+    """One system; without a tokeniser it has no generative channel."""
 
     name: str = Field(min_length=1)
     text: TextSettings = TextSettings()
     encoder: EncoderSettings = EncoderSettings()
-    tokenizer: Annotated[ResidualKMeansSettings | RqVaeSettings, Field(discriminator="kind")]
+    two_tower: TwoTowerSettings | None = None
+    """Two towers over the encoder, trained on the pairs; without them the shelf's vectors are the encoder's."""
+    tokenizer: Annotated[TokenizerSettings, Field(discriminator="kind")] | None = None
     pseudo_queries: PseudoQuerySettings = PseudoQuerySettings()
     generator: DecoderSettings = DecoderSettings()
     training: TrainingSettings = TrainingSettings()
@@ -112,8 +118,11 @@ class Recipe(Settings):
 
     @property
     def hash(self) -> str:
-        """Sixteen hexadecimal digits that name the recipe's values."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        """Sixteen hexadecimal digits that name the recipe's values.
+
+        What a recipe leaves out is left out, so that a part that only other recipes have does not rename it.
+        """
+        return hashlib.sha256(self.model_dump_json(exclude_none=True).encode()).hexdigest()[:16]
 
 
 def recipe_names() -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 ITEMS = "items.arrow"
 VECTORS = "vectors.npy"
 TEXT_ENCODER = "encoder"
+QUERY_TOWER = "query_tower"
 BM25 = "bm25"
 TOKENIZER = "tokenizer"
 TRIE = "trie"

@@ -1,10 +1,11 @@
 """Settles the weights that no training sets: of paths and words in a cluster's score, and of channels in fusion.
 
-In: a shelf's channels and held-out pseudo-queries. Out: the weights with the highest mean recall at 100. Nobody's
-queries or judgements are read, and the fusion without the generative channel is settled the same way and as hard.
+In: a shelf's channels and held-out training queries. Out: the weights with the highest mean recall at 100. No query
+and no judgement of an evaluation is read; the fusion without the generative channel is settled as hard.
 
-Only held-out queries that were made from several items count: they are phrases, as queries of a shop are, and not
-pieces of one item's title, which a lexical channel finds by construction.
+Of held-out pseudo-queries only those that were made from several items count: they are phrases, as queries of a shop
+are, and not pieces of one item's title, which a lexical channel finds by construction. A log shows what its own ranker
+has found: weights that are settled on clicks favour whatever that ranker resembles.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import numpy.typing as npt
 from shelfwalk.channels.channel import Channel, Request, best_positions
 from shelfwalk.channels.fusion import fuse
 from shelfwalk.channels.generative import GenerativeChannel
-from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.ranking.in_cluster import InClusterWeights, in_cluster_scores
+from shelfwalk.shelf.pair_step import TrainingPairs
 
 CUTOFF = 100
 DEPTH = 300
@@ -41,22 +42,25 @@ class HeldOutQuery:
 
 @dataclass(frozen=True)
 class Settled:
-    """The choice with the highest mean recall at 100 on the held-out pseudo-queries, and the recall of every choice."""
+    """The choice with the highest mean recall at 100 on the held-out queries, and the recall of every choice."""
 
     chosen: tuple[float, ...]
     recalls: dict[str, float]
 
 
-def held_out_phrases(pairs: QueryItemPairs, vectors: npt.NDArray[np.float32]) -> list[HeldOutQuery]:
-    """At most `MOST_QUERIES` of the held-out queries that several items gave; `vectors` float32 [queries, dimensions].
+def held_out_requests(pairs: TrainingPairs, vectors: npt.NDArray[np.float32]) -> list[HeldOutQuery]:
+    """At most `MOST_QUERIES` held-out queries to settle weights on; `vectors` float32 [queries, dimensions].
 
-    A catalogue too small to have such queries settles on all that there are.
+    Logged queries where some are held out; otherwise the pseudo-queries that several items gave, and in a catalogue too
+    small to have such all that there are.
     """
+    held_out = pairs.to_choose_by()
     relevant: list[set[int]] = [set() for _ in pairs.queries]
-    for query, item in zip(pairs.query_rows.tolist(), pairs.item_rows.tolist(), strict=True):
+    for query, item in zip(held_out.query_rows.tolist(), held_out.item_rows.tolist(), strict=True):
         relevant[query].add(item)
-    shared = [row for row, items in enumerate(relevant) if len(items) >= FEWEST_ITEMS]
-    chosen = (shared or [row for row, items in enumerate(relevant) if items])[:MOST_QUERIES]
+    asked = [row for row, items in enumerate(relevant) if items]
+    phrases = [row for row in asked if len(relevant[row]) >= FEWEST_ITEMS or pairs.is_logged[row]]
+    chosen = (phrases or asked)[:MOST_QUERIES]
     return [HeldOutQuery(Request(pairs.queries[row], vectors[row]), frozenset(relevant[row])) for row in chosen]
 
 

@@ -28,8 +28,7 @@ from shelfwalk.shelf.manifest import Manifest
 if TYPE_CHECKING:
     from shelfwalk.channels.bm25 import Bm25Channel
     from shelfwalk.channels.dense import DenseChannel
-    from shelfwalk.channels.generative import GenerativeChannel
-    from shelfwalk.encoders.onnx import OnnxTextEncoder
+    from shelfwalk.channels.generative import GenerativeChannel, TextEncoder
     from shelfwalk.recipes.recipe import Recipe
 
 DEPTH = 300
@@ -130,11 +129,22 @@ class Shelf:
         )
         return Answer(query, channel, results, 1e3 * (time.perf_counter() - started))
 
-    def hits(self, query: str, k: int, channels: Sequence[str] = CHANNELS) -> dict[str, Hits]:
-        """The `k` best catalogue rows of each named channel, and of the channels that a fused one is made of."""
-        unknown = [name for name in channels if name not in CHANNELS]
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of the channels that this shelf has."""
+        return tuple(name for name in CHANNELS if name != "generative" or self.is_generative)
+
+    @property
+    def is_generative(self) -> bool:
+        """Whether its items have identifiers that a generator walks to."""
+        return "level_sizes" in self.recorded
+
+    def hits(self, query: str, k: int, channels: Sequence[str] | None = None) -> dict[str, Hits]:
+        """The `k` best catalogue rows of each named channel (all of the shelf), and of the parts of a fused one."""
+        channels = self.channels if channels is None else channels
+        unknown = [name for name in channels if name not in self.channels]
         if unknown:
-            raise UserError(f'There is no channel "{unknown[0]}": take one of {", ".join(CHANNELS)}.')
+            raise UserError(f'There is no channel "{unknown[0]}": take one of {", ".join(self.channels)}.')
         fusions = {name: self.fusion_weights(name) for name in channels if name in (BASELINE, FUSED)}
         needed = {*channels, *(part for weights in fusions.values() for part in weights)}
         depth = max(k, DEPTH) if fusions else k
@@ -149,19 +159,33 @@ class Shelf:
     def facts(self) -> list[tuple[str, str]]:
         """What a reader wants to know of a shelf at a glance, as (name, value)."""
         facts = self.recorded
-        diagnosis = facts["tokenizer"]
         return [
             ("recipe", f"{self.recipe['name']} ({facts['recipe_hash']})"),
             ("items", f"{facts['items']:,}"),
             ("data", facts["data_hash"]),
             ("seed", str(facts["seed"])),
             ("encoder", f"{facts['encoder']['name']}, {facts['encoder']['precision']}"),
+            (
+                "training pairs",
+                f"{facts['pairs']:,} of {facts['queries']:,} queries, {facts['logged_queries']:,} logged",
+            ),
+            *(self._tower_facts() if "two_tower" in facts else ()),
+            *(self._identifier_facts() if self.is_generative else ()),
+            ("fused weights", _named(self.fusion_weights(FUSED))),
+        ]
+
+    def _tower_facts(self) -> list[tuple[str, str]]:
+        report = self.recorded["two_tower"]
+        found = max([report["recall_before"], *report["recalls"]])
+        return [("two towers", f"held-out recall at 100 from {report['recall_before']:.3f} to {found:.3f}")]
+
+    def _identifier_facts(self) -> list[tuple[str, str]]:
+        facts, diagnosis = self.recorded, self.recorded["tokenizer"]
+        return [
             ("identifiers", " × ".join(str(size) for size in facts["level_sizes"])),
             ("distinct identifiers", f"{diagnosis['distinct_share']:.1%} of items"),
             ("largest, mean cluster", f"{diagnosis['largest_cluster']:,}, {diagnosis['mean_cluster']:.1f} items"),
-            ("training pairs", f"{facts['pairs']:,} of {facts['queries']:,} queries"),
             ("in-cluster weights", _named(facts["in_cluster"]["weights"])),
-            ("fused weights", _named(self.fusion_weights(FUSED))),
         ]
 
     def channel(self, name: str) -> Channel:
@@ -185,11 +209,14 @@ class Shelf:
         return vectors
 
     @cached_property
-    def encoder(self) -> OnnxTextEncoder:
-        """The text encoder of queries and items."""
+    def encoder(self) -> TextEncoder:
+        """The text encoder of queries: the pretrained one, with the query tower on top where the shelf has one."""
         from shelfwalk.encoders.onnx import OnnxTextEncoder
+        from shelfwalk.encoders.two_tower import Tower, TowerTextEncoder
 
-        return OnnxTextEncoder(self.folder / layout.TEXT_ENCODER, self._threads)
+        encoder = OnnxTextEncoder(self.folder / layout.TEXT_ENCODER, self._threads)
+        tower = self.folder / layout.QUERY_TOWER
+        return TowerTextEncoder(encoder, Tower.open(tower)) if tower.is_dir() else encoder
 
     @cached_property
     def bm25(self) -> Bm25Channel:

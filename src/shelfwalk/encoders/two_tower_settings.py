@@ -1,0 +1,29 @@
+"""The settings of two towers and their training; a recipe's `[two_tower]`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from shelfwalk.settings import Settings
+
+
+class TwoTowerSettings(Settings):
+    """Size of the towers, and how they learn."""
+
+    buckets: int = Field(default=32_768, ge=16)
+    """Rows of the table of hashed words and letter trigrams."""
+    piece_width: int = Field(default=128, ge=1)
+    hidden_width: int = Field(default=512, ge=1)
+    temperature: float = Field(default=0.05, gt=0)
+    batch: int = Field(default=512, ge=2)
+    random_items: int = Field(default=512, ge=0)
+    """Negatives drawn evenly from the catalogue for each batch, beside the items of its other pairs."""
+    steps: int = Field(default=1_000, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    logged_share: float = Field(default=0.8, ge=0, le=1)
+    """Share of a batch that is pairs of the log or of judgements, where there are any; the rest is pseudo-queries."""
+    validate_every: int = Field(default=100, ge=1)
+    patience: int = Field(default=5, ge=1)
+    """Validations without a higher held-out recall before training stops."""

@@ -1,0 +1,234 @@
+"""Trains two towers on pairs of a query and an item.
+
+In: the pairs of a log, of judgements or of pseudo-queries, and the pretrained vectors and texts of both sides. Out: the
+two towers with the highest held-out recall, and a report. Loss: softmax over the right item, the items of the other
+pairs of the batch and items drawn evenly from the catalogue (mixed negatives: Yang et al., "Mixed negative sampling for
+learning two-tower neural networks in recommendations", WWW Companion 2020), at a temperature. An item that is the same
+as the right one, or was chosen for the same query elsewhere in the batch, is no negative. Every random choice is made
+from (seed, step).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from shelfwalk.data.query_item_pairs import QueryItemPairs
+from shelfwalk.encoders.two_tower import Tower
+from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
+from shelfwalk.encoders.word_hashing import HashedTexts, hash_texts
+from shelfwalk.errors import UserError
+
+CUTOFF = 100
+_VALIDATION_QUERIES = 1_000
+_NEVER = -1e9
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The texts of one side with their pretrained vectors, float32 [texts, dimensions]."""
+
+    texts: Sequence[str]
+    vectors: Floats
+
+
+@dataclass(frozen=True)
+class TwoTowerData:
+    """What the towers learn from: pairs of the log, pairs of pseudo-queries, and pairs never trained on.
+
+    All three number the queries and the items by the rows of the two sides.
+    """
+
+    queries: Side
+    items: Side
+    logged: QueryItemPairs
+    pseudo: QueryItemPairs
+    held_out: QueryItemPairs
+
+
+@dataclass(frozen=True)
+class TwoTowerReport:
+    """What training did: recall at 100 of the held-out pairs before it and at every validation."""
+
+    steps: int
+    best_step: int
+    recall_before: float
+    recalls: tuple[float, ...]
+
+
+class TowerNetwork(nn.Module):
+    """One tower while it learns; see `two_tower.Tower` for the formula."""
+
+    def __init__(self, dimensions: int, settings: TwoTowerSettings) -> None:
+        super().__init__()
+        self.table = nn.EmbeddingBag(settings.buckets, settings.piece_width, mode="sum")
+        nn.init.normal_(self.table.weight, std=0.1)
+        self.hidden = nn.Linear(dimensions + settings.piece_width, settings.hidden_width)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.out = nn.Linear(settings.hidden_width, dimensions)
+        # Before training a tower gives the pretrained vector.
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, pieces: Tensor, offsets: Tensor, text_vectors: Tensor) -> Tensor:
+        """Unit vectors [texts, dimensions] of hashed texts and their pretrained vectors."""
+        lengths = torch.diff(offsets, append=torch.tensor([len(pieces)]))
+        bags = self.table(pieces, offsets) / lengths.clamp(min=1).sqrt()[:, None]
+        inputs = torch.cat((text_vectors, bags), dim=1)
+        hidden = self.dropout(torch.relu(self.hidden(inputs)))
+        return nn.functional.normalize(text_vectors + self.out(hidden), dim=-1)
+
+    def trained(self) -> Tower:
+        """The tower as arrays, which further training does not change."""
+        weights = (self.table.weight, self.hidden.weight.T, self.hidden.bias, self.out.weight.T, self.out.bias)
+        return Tower(*(np.array(weight.detach().numpy(), np.float32, order="C") for weight in weights))
+
+
+def train_two_towers(
+    data: TwoTowerData,
+    settings: TwoTowerSettings,
+    seed: int,
+    progress: Callable[[int, float], None] = lambda step, loss: None,
+) -> tuple[Tower, Tower, TwoTowerReport]:
+    """Train and return (query tower, item tower, report); `progress` is told the finished step and its loss.
+
+    Raises UserError where there is no pair to learn from.
+    """
+    if not len(data.logged) + len(data.pseudo):
+        raise UserError("There is no pair of a query and an item to train on: give a search log or judgements.")
+    return _Training(data, settings, seed).run(progress)
+
+
+class _Training:
+    def __init__(self, data: TwoTowerData, settings: TwoTowerSettings, seed: int) -> None:
+        torch.manual_seed(seed)
+        self._data = data
+        self._settings = settings
+        self._seed = seed
+        self._query_pieces = hash_texts(data.queries.texts, settings.buckets)
+        self._item_pieces = hash_texts(data.items.texts, settings.buckets)
+        dimensions = data.items.vectors.shape[1]
+        self._query_tower = TowerNetwork(dimensions, settings)
+        self._item_tower = TowerNetwork(dimensions, settings)
+        towers = (self._query_tower, self._item_tower)
+        tables = [tower.table.weight for tower in towers]
+        layers = [weight for tower in towers for weight in (*tower.hidden.parameters(), *tower.out.parameters())]
+        # A row of a table is moved only by the texts that have its piece: it must not decay while none comes.
+        groups = [{"params": tables, "weight_decay": 0.0}, {"params": layers, "weight_decay": settings.weight_decay}]
+        self._optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+
+    def run(self, progress: Callable[[int, float], None]) -> tuple[Tower, Tower, TwoTowerReport]:
+        best = (self._query_tower.trained(), self._item_tower.trained())
+        before = highest = self._held_out_recall()
+        recalls: list[float] = []
+        best_step = step = 0
+        waiting = self._settings.patience * self._settings.validate_every
+        while step < self._settings.steps and step - best_step < waiting:
+            loss = self._train_one(step)
+            step += 1
+            progress(step, loss)
+            if step % self._settings.validate_every == 0 or step == self._settings.steps:
+                recalls.append(self._held_out_recall())
+                if recalls[-1] > highest:
+                    best = (self._query_tower.trained(), self._item_tower.trained())
+                    best_step, highest = step, recalls[-1]
+        return *best, TwoTowerReport(step, best_step, before, tuple(recalls))
+
+    def _train_one(self, step: int) -> float:
+        torch.manual_seed(self._seed * 1_000_003 + step)
+        self._query_tower.train()
+        self._item_tower.train()
+        query_rows, item_rows, random_rows = self._batch(np.random.default_rng((self._seed, step)))
+        queries = _embed(self._query_tower, self._query_pieces, self._data.queries.vectors, query_rows)
+        candidates = np.concatenate((item_rows, random_rows))
+        items = _embed(self._item_tower, self._item_pieces, self._data.items.vectors, candidates)
+        logits = queries @ items.T / self._settings.temperature
+        logits = logits.masked_fill(torch.from_numpy(no_negatives(query_rows, item_rows, candidates)), _NEVER)
+        loss = nn.functional.cross_entropy(logits, torch.arange(len(query_rows)))
+        for group in self._optimiser.param_groups:
+            # Straight down to a tenth.
+            group["lr"] = self._settings.learning_rate * (1 - 0.9 * step / self._settings.steps)
+        self._optimiser.zero_grad()
+        loss.backward()
+        self._optimiser.step()
+        return float(loss.item())
+
+    def _batch(self, generator: np.random.Generator) -> tuple[npt.NDArray[np.int32], ...]:
+        """Query rows and item rows of the pairs, and the rows of the random items."""
+        data, size = self._data, self._settings.batch
+        logged = size if not len(data.pseudo) else round(size * self._settings.logged_share) if len(data.logged) else 0
+        drawn = [
+            (part, generator.integers(0, len(part), count))
+            for part, count in ((data.logged, logged), (data.pseudo, size - logged))
+            if count
+        ]
+        random_rows = generator.integers(0, len(data.items.texts), self._settings.random_items).astype(np.int32)
+        query_rows = np.concatenate([part.query_rows[pairs] for part, pairs in drawn])
+        return query_rows, np.concatenate([part.item_rows[pairs] for part, pairs in drawn]), random_rows
+
+    @torch.no_grad()
+    def _held_out_recall(self) -> float:
+        """The mean over held-out queries (at most 1,000) of the share of their items among the nearest 100."""
+        queries = np.unique(self._data.held_out.query_rows)
+        if not len(queries):
+            return 0.0
+        if len(queries) > _VALIDATION_QUERIES:
+            queries = np.sort(np.random.default_rng(self._seed).choice(queries, _VALIDATION_QUERIES, replace=False))
+        every_item = np.arange(len(self._data.items.texts), dtype=np.int32)
+        asked = _embed(self._query_tower.eval(), self._query_pieces, self._data.queries.vectors, queries)
+        items = _embed(self._item_tower.eval(), self._item_pieces, self._data.items.vectors, every_item)
+        return mean_recall(queries, asked.numpy(), items.numpy(), self._data.held_out)
+
+
+def no_negatives(
+    query_rows: npt.NDArray[np.int32], item_rows: npt.NDArray[np.int32], candidates: npt.NDArray[np.int32]
+) -> npt.NDArray[np.bool_]:
+    """Which candidates must not count against a pair, bool [pairs, candidates].
+
+    Those are the items of the batch's other pairs of the same query, and every copy of the right item but the one at
+    the pair's own place. The first `len(item_rows)` candidates are the right items of the pairs, in their order.
+    """
+    same_query = query_rows[:, None] == query_rows[None, :]
+    masked: npt.NDArray[np.bool_] = item_rows[:, None] == candidates[None, :]
+    for_query = np.zeros_like(masked)
+    for_query[:, : len(item_rows)] = same_query
+    masked |= for_query
+    own = np.arange(len(item_rows))
+    masked[own, own] = False
+    return masked
+
+
+def mean_recall(
+    queries: npt.NDArray[np.int32], query_vectors: Floats, item_vectors: Floats, right: QueryItemPairs
+) -> float:
+    """The mean over `queries`, int32 [queries], of the share of the items of `right` among the 100 nearest.
+
+    `query_vectors` float32 [queries, dimensions] are aligned with `queries`, `item_vectors` with the catalogue. A query
+    with more than 100 items needs 100 of them for a share of 1.
+    """
+    import faiss
+
+    _, found = faiss.knn(query_vectors, item_vectors, min(CUTOFF, len(item_vectors)), metric=faiss.METRIC_INNER_PRODUCT)
+    items_of: dict[int, set[int]] = {}
+    for query, item in zip(right.query_rows.tolist(), right.item_rows.tolist(), strict=True):
+        items_of.setdefault(query, set()).add(item)
+    shares = [
+        len(items_of[query].intersection(rows)) / min(len(items_of[query]), CUTOFF)
+        for query, rows in zip(queries.tolist(), found.tolist(), strict=True)
+    ]
+    return float(np.mean(shares))
+
+
+def _embed(tower: TowerNetwork, pieces: HashedTexts, vectors: Floats, rows: npt.NDArray[np.int32]) -> Tensor:
+    taken = pieces.take(rows)
+    # Rows are taken before they become tensors: vectors that are memory-mapped stay on the disk.
+    text_vectors = torch.from_numpy(np.asarray(vectors[rows]))
+    embedded: Tensor = tower(torch.from_numpy(taken.pieces), torch.from_numpy(taken.offsets[:-1]), text_vectors)
+    return embedded

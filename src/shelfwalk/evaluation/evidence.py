@@ -1,0 +1,108 @@
+"""The results at hand that claims are judged by, and which are missing.
+
+In: a folder of results files. Out: `Evidence`, which finds the runs of a recipe on some data: those of the recipe as it
+is now, or where there are none, those of its newest earlier version, which is then told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shelfwalk.errors import UserError
+from shelfwalk.evaluation.claims import Claims, FigureClaim, RatioClaim
+from shelfwalk.evaluation.query_values import QueryValues, read_query_values
+from shelfwalk.evaluation.results import ResultRecord, read_results
+from shelfwalk.evaluation.systems import newest
+from shelfwalk.recipes.recipe import load_recipe, recipe_names
+
+
+@dataclass(frozen=True)
+class Found:
+    """The runs of one recipe on some data, one a seed; `earlier`: they are of an earlier version of the recipe."""
+
+    runs: tuple[tuple[Path, ResultRecord], ...]
+    earlier: bool
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the runs, ascending."""
+        return tuple(sorted(record.seed for _, record in self.runs))
+
+
+@dataclass(frozen=True, order=True)
+class MissingRun:
+    """One build and evaluation that a claim needs and that no result is of."""
+
+    data: str
+    recipe: str
+    seed: int
+
+
+@dataclass
+class Evidence:
+    """Newest results by data, recipe and seed; `notices` say which files were no results files, one sentence each."""
+
+    records: Sequence[tuple[Path, ResultRecord]]
+    notices: tuple[str, ...] = ()
+    _values: dict[Path, QueryValues] = field(default_factory=dict)
+
+    def of(self, data_hash: str, recipe: str) -> Found:
+        """Return the runs of a recipe that exists on data of that hash."""
+        wanted = (data_hash, recipe)
+        runs = [(file, record) for file, record in self.records if (record.data_hash, record.recipe) == wanted]
+        present = load_recipe(recipe).hash
+        version = present if any(record.recipe_hash == present for _, record in runs) else _newest_version(runs)
+        chosen = tuple((file, record) for file, record in runs if record.recipe_hash == version)
+        return Found(chosen, bool(chosen) and version != present)
+
+    def values(self, file: Path, record: ResultRecord) -> QueryValues:
+        """Return the values per query of a run; raises UserError where their file is missing or damaged."""
+        place = file.parent / record.values
+        if place not in self._values:
+            self._values[place] = read_query_values(file.parent, record.values)
+        return self._values[place]
+
+
+def read_evidence(folder: Path | None) -> Evidence:
+    """Read every `.jsonl` file in `folder` that holds results; a file that does not is left out with a sentence.
+
+    Raises UserError if there is no such folder; None is no evidence at all.
+    """
+    if folder is None:
+        return Evidence(())
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}: name the one that holds the results, or make it.")
+    records: list[tuple[Path, ResultRecord]] = []
+    notices: list[str] = []
+    for file in sorted(folder.glob("*.jsonl")):
+        try:
+            read = read_results(file)
+        except UserError as error:
+            notices.append(f"{file} is left out. {error}")
+            continue
+        notices += read.left_out
+        records += [(file, record) for record in read.records]
+    return Evidence(tuple(newest(records)), tuple(notices))
+
+
+def missing_runs(claims: Claims, evidence: Evidence, hashes: Mapping[str, str]) -> tuple[MissingRun, ...]:
+    """Return the runs that the claims on the data in `hashes` (hash by name) still need, of recipes that exist."""
+    known = recipe_names()
+    wanted: set[MissingRun] = set()
+    for claim in claims.claims:
+        if not isinstance(claim, RatioClaim | FigureClaim) or claim.data not in hashes:
+            continue
+        if any(recipe not in known for recipe in claim.recipes):
+            continue
+        for recipe in claim.recipes:
+            found = evidence.of(hashes[claim.data], recipe)
+            present = () if found.earlier else found.seeds
+            lacking = [seed for seed in range(claim.seeds) if seed not in present]
+            wanted |= {MissingRun(claim.data, recipe, seed) for seed in lacking[: max(claim.seeds - len(present), 0)]}
+    return tuple(sorted(wanted))
+
+
+def _newest_version(runs: Sequence[tuple[Path, ResultRecord]]) -> str:
+    return max(runs, key=lambda run: run[1].time)[1].recipe_hash if runs else ""

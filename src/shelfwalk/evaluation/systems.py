@@ -1,0 +1,176 @@
+"""Which systems the results at hand are of, and whether they can be compared.
+
+In: results files. Out: `Systems`: for every channel of every recipe the values per query of each seed, all on the same
+data and the same queries. Results of mixed data and of query sets that do not pair are refused. Channels that several
+recipes share (BM25 does not know how identifiers are made) are one system, not one a recipe, so that a table does not
+test the same thing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelfwalk.errors import UserError
+from shelfwalk.evaluation.query_values import QueryValues, read_query_values
+from shelfwalk.evaluation.results import ResultRecord, read_results
+from shelfwalk.evaluation.strata import Labels
+
+_OF_ALL_CHANNELS = "ExclusiveR@"
+"""Measures of a channel that depend on the other channels of its recipe."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of a results file: what it says, its values per query, and the file."""
+
+    record: ResultRecord
+    values: QueryValues
+    file: Path
+
+
+@dataclass(frozen=True)
+class System:
+    """One channel of one recipe, or of several recipes that share it.
+
+    `values[measure]` is float64 [seeds, queries], NaN where undefined; `members` are its names as RECIPE/CHANNEL.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    seeds: tuple[int, ...]
+    values: Mapping[str, NDArray[np.float64]]
+
+    def per_query(self, measure: str) -> NDArray[np.float64]:
+        """The values of a measure averaged over the seeds: float64 [queries]."""
+        return np.asarray(self.values[measure].mean(axis=0))
+
+
+@dataclass(frozen=True)
+class Systems:
+    """Systems that can be compared, in the order of the results; `labels[kind]` and values share the queries' order."""
+
+    systems: tuple[System, ...]
+    texts: tuple[str, ...]
+    labels: Mapping[str, Labels]
+    records: tuple[ResultRecord, ...]
+    """One a recipe and seed, in the order of the results."""
+
+    def named(self, name: str) -> System:
+        """The system of that name, or of a member of that name; raises UserError if there is none."""
+        for system in self.systems:
+            if name == system.name or name in system.members:
+                return system
+        known = ", ".join(system.name for system in self.systems)
+        raise UserError(f'There is no system "{name}" in these results: take one of {known}.')
+
+
+def read_systems(files: Sequence[Path], data: str | None = None) -> Systems:
+    """Read what results files hold, of one recipe and seed its newest line.
+
+    `data`: the data hash to look at, needed only where the files hold results on several. Raises UserError for a file
+    that cannot be read, results on different data, or query sets that do not pair.
+    """
+    records = [(file, record) for file in files for record in read_results(file).records]
+    chosen = newest([(file, record) for file, record in records if data in (None, record.data_hash)])
+    if not chosen:
+        where = ", ".join(map(str, files))
+        raise UserError(f"There are no results{f' on data {data}' if data else ''} in {where}: evaluate a shelf first.")
+    refuse_mixed(chosen)
+    return systems_of([Run(record, read_query_values(file.parent, record.values), file) for file, record in chosen])
+
+
+def newest(records: Iterable[tuple[Path, ResultRecord]]) -> list[tuple[Path, ResultRecord]]:
+    """Of each data, recipe and seed the newest record, in the order in which these first came."""
+    found: dict[tuple[str, str, int], tuple[Path, ResultRecord]] = {}
+    for file, record in records:
+        key = (record.data_hash, record.recipe_hash, record.seed)
+        if key not in found or record.time >= found[key][1].time:
+            found[key] = (file, record)
+    return list(found.values())
+
+
+def refuse_mixed(records: Sequence[tuple[Path, ResultRecord]]) -> None:
+    """Raise UserError where two records are on different data, or count different queries of the same data."""
+    first_file, first = records[0]
+    for file, record in records:
+        if record.data_hash != first.data_hash:
+            raise UserError(
+                f"The results are on different data, {first.data_hash} ({first_file}) and {record.data_hash} ({file}): "
+                f"compare results on one, for example with --data {first.data_hash}."
+            )
+        if record.queries_hash != first.queries_hash:
+            raise UserError(
+                f"The results do not pair: {first_file} counts {first.queries} queries (relevant from grade "
+                f"{first.relevant_grade} on), {file} {record.queries} others (from grade {record.relevant_grade} on); "
+                "evaluate both alike."
+            )
+
+
+def systems_of(runs: Sequence[Run]) -> Systems:
+    """Group runs, which must pair, by recipe and channel, and put together the channels that recipes share."""
+    names = _recipe_names([run.record for run in runs])
+    by_recipe: dict[str, list[Run]] = {}
+    for run in runs:
+        by_recipe.setdefault(run.record.recipe_hash, []).append(run)
+    found: list[System] = []
+    for channel in dict.fromkeys(channel for run in runs for channel in run.values.values):
+        alone = [
+            _system(names[recipe_hash], channel, of_recipe)
+            for recipe_hash, of_recipe in by_recipe.items()
+            if all(channel in run.values.values for run in of_recipe)
+        ]
+        found += _shared(alone, channel)
+    values = runs[0].values
+    return Systems(tuple(found), values.texts, values.labels, tuple(run.record for run in runs))
+
+
+def _recipe_names(records: Sequence[ResultRecord]) -> dict[str, str]:
+    """A name for each recipe hash: the recipe's, with the hash where several recipes have the same name."""
+    names = {record.recipe_hash: record.recipe for record in records}
+    several = [name for name in names.values() if list(names.values()).count(name) > 1]
+    return {found: f"{name}@{found[:4]}" if name in several else name for found, name in names.items()}
+
+
+def _system(recipe: str, channel: str, runs: Sequence[Run]) -> System:
+    ordered = sorted(runs, key=lambda run: run.record.seed)
+    measured = [run.values.values[channel] for run in ordered]
+    shared = [measure for measure in measured[0] if all(measure in values for values in measured)]
+    values = {measure: np.stack([of_seed[measure] for of_seed in measured]) for measure in shared}
+    name = f"{recipe}/{channel}"
+    return System(name, (name,), tuple(run.record.seed for run in ordered), values)
+
+
+def _shared(systems: Sequence[System], channel: str) -> list[System]:
+    """Put the systems of one channel that measure the same together; what all recipes share is named by its channel."""
+    groups: list[list[System]] = []
+    for system in systems:
+        group = next((group for group in groups if _same(group[0], system)), None)
+        if group is None:
+            groups.append([system])
+        else:
+            group.append(system)
+    return [_joined(group, channel, whole=len(groups) == 1) for group in groups]
+
+
+def _same(first: System, second: System) -> bool:
+    measures = [measure for measure in first.values if not measure.startswith(_OF_ALL_CHANNELS)]
+    return all(
+        measure in second.values and np.array_equal(first.per_query(measure), second.per_query(measure), equal_nan=True)
+        for measure in measures
+    )
+
+
+def _joined(group: Sequence[System], channel: str, *, whole: bool) -> System:
+    first = group[0]
+    members = tuple(member for system in group for member in system.members)
+    recipes = ",".join(member.removesuffix(f"/{channel}") for member in members)
+    alone = len(group) == 1
+    values = {
+        measure: found for measure, found in first.values.items() if alone or not measure.startswith(_OF_ALL_CHANNELS)
+    }
+    return System(channel if whole else f"{recipes}/{channel}", members, first.seeds, values)
