@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from search_speed import refuse_busy_machine
+from measuring import refuse_busy_machine
 from shelfwalk.constraints.constraint import TokenSets
 from shelfwalk.constraints.fm_index import FMIndex
 from shelfwalk.constraints.span_constraint import SpanConstraint
