@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint bench clean
 
 # What `make demo` reads and where it writes; exported, so that spaces and quotes in a path do no harm.
 DATA ?= $(wildcard ../shared/data/icecat_chorus)
@@ -19,6 +19,7 @@ help:
 	@echo '                             build a shelf, evaluate it, answer three queries; without data on a simulated market'
 	@echo 'make test                    check style and types, then run every test with coverage'
 	@echo 'make lint                    check style and types alone'
+	@echo 'make bench [SHELF=shelf]     measure the engine beside its peers (a quiet machine, some minutes)'
 	@echo 'make clean                   remove caches and build leftovers; .venv, shelves and results stay'
 
 setup: $(READY)
@@ -57,6 +58,10 @@ lint: setup
 test: export NO_COLOR := 1
 test: lint
 	@$(BIN)/python -m pytest --color=no --cov --cov-report=term
+
+bench: setup
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
+	@$(BIN)/python benchmarks/engine.py $(if $(SHELF),--shelf '$(SHELF)')
 
 clean:
 	@rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -22,25 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
+from measuring import refuse_busy_machine
+
 RESULTS = Path(__file__).parent / "results" / "search_speed.json"
 BEAMS = (10, 50, 100, 500)
 COLD_STARTS = 5
-BUSY = 0.3
-
-
-def refuse_busy_machine() -> None:
-    """Exit if other processes use the cores: a figure taken then is none."""
-    before, started = _busy_seconds(), time.perf_counter()
-    time.sleep(1.0)
-    used = (_busy_seconds() - before) / (time.perf_counter() - started)
-    if used > BUSY:
-        sys.exit(f"The machine is busy ({used:.2f} cores used by others): measure when it is quiet.")
-
-
-def _busy_seconds() -> float:
-    fields = [int(field) for field in Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:]]
-    idle = fields[3] + fields[4]
-    return (sum(fields) - idle) / os.sysconf("SC_CLK_TCK")
 
 
 def milliseconds(function: Callable[[str], object], queries: Sequence[str]) -> tuple[float, float]:

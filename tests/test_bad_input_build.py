@@ -39,7 +39,7 @@ def refused_build(small_shop: SmallShop, run_command: Run, tmp_path: Path) -> Ca
     ("text", "words"),
     [
         ("name = ", ["no valid TOML"]),
-        ('name = "x"\n', ["tokenizer: field required"]),
+        ('name = "x"\n', ["neither a [tokenizer] nor a [two_tower]"]),
         (f'name = ""\n{RECIPE}', ["name: string should have at least 1 character"]),
         (f'name = "x"\ncolour = 1\n{RECIPE}', ["colour: there is no such setting"]),
         (f'name = "x"\n{RECIPE}levels = 3\n', ["tokenizer.levels: there is no such setting"]),
@@ -61,7 +61,7 @@ def test_a_recipe_with_a_mistake(
 
 
 def test_a_recipe_that_is_not_there(refused_build: Callable[..., None], tmp_path: Path) -> None:
-    refused_build(['no recipe "rqkmean"', "rqkmeans, tiger"], "--recipe", "rqkmean")
+    refused_build(['no recipe "rqkmean"', "dssm, rqkmeans, "], "--recipe", "rqkmean")
     refused_build(["nowhere.toml cannot be read"], "--recipe", tmp_path / "nowhere.toml")
     (tmp_path / "folder.toml").mkdir()
     refused_build(["folder.toml cannot be read"], "--recipe", tmp_path / "folder.toml")

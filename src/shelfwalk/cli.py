@@ -112,18 +112,32 @@ def search(
     beam: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Identifiers to generate. [default: the recipe's]")
     ] = None,
+    in_stock: Annotated[bool, typer.Option("--in-stock", help="Only items that are available.")] = False,
+    category: Annotated[
+        str | None, typer.Option(help='Only items of this category or below it, as "Computers > Hubs".')
+    ] = None,
+    brand: Annotated[list[str] | None, typer.Option(help="Only items of this brand. Repeatable.")] = None,
+    price_from: Annotated[float | None, typer.Option(min=0, help="Only items of this price or more.")] = None,
+    price_to: Annotated[float | None, typer.Option(min=0, help="Only items of this price or less.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each item is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search a shelf.
 
-    Example: shelfwalk search my.shelf "usb c hub" -k 5 --explain
+    Example: shelfwalk search my.shelf "usb c hub" -k 5 --in-stock --price-to 40 --explain
     """
     from shelfwalk.shelf.shelf import Shelf
 
     # A terminal hands over broken UTF-8 as lone surrogates, which nothing can print.
     readable = query.encode("utf-8", "replace").decode("utf-8")
-    answer = Shelf.open(shelf, beam=beam).search(readable, k, channel, explain=explain or as_json)
+    opened = Shelf.open(shelf, beam=beam)
+    path = [name.strip() for name in (category or "").split(">") if name.strip()]
+    item_filter = opened.filters.matching(in_stock, path, brand or (), price_from, price_to)
+    if item_filter is not None and not item_filter.count:
+        raise UserError(
+            "No item of this shelf passes the filter: check the spelling of brand and category, and the prices."
+        )
+    answer = opened.search(readable, k, channel, item_filter=item_filter, explain=explain or as_json)
     if as_json:
         _print_json(asdict(answer))
         return

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from shelfwalk.channels.bm25 import Bm25Channel, Bm25Settings
 from shelfwalk.channels.channel import Hits, Request
+from shelfwalk.constraints.item_filter import ItemFilter
 from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import parse_recipe
 
@@ -58,6 +59,17 @@ def test_hits_are_the_best_items_by_the_formula(texts: list[str], query: str, k:
     assert scores == pytest.approx([expected[row] for row in rows], rel=1e-5)
     assert scores == pytest.approx(sorted((score for score in expected if score > 0), reverse=True)[:k], rel=1e-5)
     assert rows == sorted(rows, key=lambda row: (-scores[rows.index(row)], row))
+
+
+@pytest.mark.parametrize("k", [1, 2, 10])
+def test_a_filter_takes_items_away_and_changes_no_score(k: int) -> None:
+    channel = build("usb hub", "usb usb", "lamp", "usb cable", "usb hub lamp")
+    everything = search(channel, "usb hub")
+    allowed = np.array([False, True, True, False, True])
+    hits = channel.search(Request("usb hub", np.zeros(1, np.float32), ItemFilter(allowed)), k)
+    kept = allowed[everything.rows]
+    assert hits.rows.tolist() == everything.rows[kept][:k].tolist() == [4, 1][:k]
+    assert hits.scores.tolist() == everything.scores[kept][:k].tolist()
 
 
 def test_more_items_asked_for_than_match_gives_those_that_match() -> None:

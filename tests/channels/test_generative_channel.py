@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,12 @@ from hypothesis import strategies as st
 
 from shelfwalk.channels.channel import Request
 from shelfwalk.channels.generative import ClusterLabels, GenerativeChannel, GenerativeSettings
+from shelfwalk.constraints.item_filter import ItemFilter
+from shelfwalk.constraints.live_trie import LiveTrie
 from shelfwalk.constraints.trie import Trie
 from shelfwalk.data.tables import ITEMS
+from shelfwalk.errors import UserError
+from shelfwalk.generators.time_budget import WIDTHS, CostModel
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int32]
@@ -30,6 +34,7 @@ class TableGenerator:
     """A row of weights for every code after every prefix: its logit is their product with the query's vector."""
 
     level_sizes = LEVEL_SIZES
+    end_column = None
 
     def __init__(self, seed: int) -> None:
         generator = np.random.default_rng(seed)
@@ -107,7 +112,9 @@ class Shop:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return cls(codes, vectors[:-1], generator(seed), Request("usb hub", vectors[-1]))
 
-    def channel(self, encoder: OtherEncoder | None = None, **chosen: float) -> GenerativeChannel:
+    def channel(
+        self, encoder: OtherEncoder | None = None, live: LiveTrie | None = None, **chosen: float
+    ) -> GenerativeChannel:
         items = pa.Table.from_pylist(
             [{"brand": "", "category": [f"category {code}"]} for code in self.codes[:, 0].tolist()],
             pa.schema([ITEMS.field("brand"), ITEMS.field("category")]),
@@ -120,6 +127,7 @@ class Shop:
             RowShares(),
             GenerativeSettings(**chosen),
             encoder,
+            live,
         )
 
     def cluster(self, row: int) -> list[int]:
@@ -184,6 +192,75 @@ def test_items_are_taken_to_the_end_of_the_cluster_that_is_enough() -> None:
     assert sorted(first.rows.tolist()) == clusters[0]
     second = shop.channel(beam=WIDE, most_items=len(clusters[0]) + 1).search(shop.request, 100)
     assert sorted(second.rows.tolist()) == sorted(clusters[0] + clusters[1])
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32), items=st.integers(1, 40), share=st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+def test_a_filter_takes_items_away_and_changes_no_score(seed: int, items: int, share: float) -> None:
+    shop = Shop.of(seed, items)
+    channel = shop.channel(beam=WIDE, path_weight=0.3, word_weight=0.2)
+    allowed = np.random.default_rng(seed).random(items) < share
+    everything = channel.search(shop.request, items)
+    kept = allowed[everything.rows]
+    hits = channel.search(replace(shop.request, item_filter=ItemFilter(allowed)), items)
+    assert hits.rows.tolist() == everything.rows[kept].tolist()
+    assert hits.scores == pytest.approx(everything.scores[kept], abs=1e-6)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32), beam=st.integers(1, 4))
+def test_no_beam_is_spent_on_a_path_that_a_filter_empties(seed: int, beam: int) -> None:
+    shop = Shop.of(seed, 40)
+    allowed = np.random.default_rng(seed).random(40) < 0.2
+    request = replace(shop.request, item_filter=ItemFilter(allowed))
+    found = shop.channel(beam=beam).generate([request, shop.request])
+    alone = Shop(shop.codes[allowed], shop.vectors[allowed], shop.generator, shop.request)
+    expected = alone.channel(beam=beam).generate([shop.request]) if allowed.any() else None
+    paths = found.codes[0, : found.found(0)].tolist()
+    assert paths == ([] if expected is None else expected.codes[0, : expected.found(0)].tolist())
+    # The other request of the batch has no filter.
+    assert found.codes[1].tolist() == shop.channel(beam=beam).generate([shop.request]).codes[0].tolist()
+
+
+def test_what_a_filter_leaves_is_worked_out_once_until_the_catalogue_changes() -> None:
+    shop = Shop.of(1, 20)
+    live = LiveTrie(Trie.build(shop.codes))
+    channel = shop.channel(live=live)
+    request = replace(shop.request, item_filter=ItemFilter(np.arange(20) < 10))
+    first = channel.identifiers(request)
+    assert channel.identifiers(request) is first
+    live.change(remove=[0])
+    assert channel.identifiers(request) is not first
+    assert 0 not in channel.search(request, 20).rows
+    assert 0 not in channel.search(shop.request, 20).rows
+
+
+def test_an_item_of_a_live_catalogue_is_found_by_its_new_identifier() -> None:
+    shop = Shop.of(2, 20)
+    live = LiveTrie(Trie.build(shop.codes, level_sizes=LEVEL_SIZES))
+    moved = (shop.codes[5] + 1) % np.array(LEVEL_SIZES, np.int32)
+    live.change(add=[5], codes=moved[None])
+    hits = shop.channel(live=live, beam=WIDE).search(shop.request, 20)
+    assert sorted(hits.rows.tolist()) == list(range(20))
+    assert hits.evidence(hits.rows.tolist().index(5)).identifier == tuple(moved.tolist())
+
+
+def test_a_time_budget_chooses_the_beam_and_says_which() -> None:
+    shop = Shop.of(4, 40)
+    channel = shop.channel(beam=7)
+    costs = CostModel((1, 3, WIDE), (1.0, 2.0, 5.0))
+    hits, choice = channel.search_within(shop.request, 40, 2.5, costs)
+    assert (choice.width, choice.fits) == (3, True)
+    assert hits.rows.tolist() == shop.channel(beam=3).search(shop.request, 40).rows.tolist()
+    assert channel.settings.beam == 7
+    measured = channel.measure_costs([shop.request], 5)
+    assert measured.widths == WIDTHS and all(cost > 0 for cost in measured.milliseconds)
+
+
+def test_refuses_identifiers_that_the_generator_does_not_make() -> None:
+    shop = replace(Shop.of(0, 3), codes=np.zeros((3, 3), np.int32))
+    with pytest.raises(UserError, match="identifiers of 2 levels"):
+        shop.channel()
 
 
 def test_a_generator_that_holds_everything_impossible_finds_nothing() -> None:

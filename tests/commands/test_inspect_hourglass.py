@@ -17,6 +17,7 @@ from shelfwalk.commands.hourglass import codes_by_level, print_hourglass
 from shelfwalk.errors import UserError
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.shelf import Shelf
+from shelfwalk.tokenizers.end_codes import with_end_codes
 from shelfwalk.tokenizers.hourglass import hourglass_sentence, measure_hourglass
 from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
 from shelfwalk.tokenizers.level_removal import Removal, sweep_removals
@@ -33,13 +34,14 @@ def shelf_of(tokenizer: ItemTokenizer, folder: Path) -> tuple[Shelf, npt.NDArray
     items = pa.table({"item_id": [str(row) for row in range(200)]})
     codes = tokenizer.fit(items, vectors).encode(items, vectors)
     tokenizer.save(folder / layout.TOKENIZER)
-    paths, leaf = np.unique(codes, axis=0, return_inverse=True)
+    whole, sizes = with_end_codes(codes, tokenizer.level_sizes)
+    paths, leaf = np.unique(whole, axis=0, return_inverse=True)
     trie = SimpleNamespace(
         paths=lambda: paths.astype(np.int32),
         posting_items=np.argsort(leaf, kind="stable"),
         posting_offsets=np.append(0, np.cumsum(np.bincount(leaf))),
     )
-    facts = {"level_sizes": list(tokenizer.level_sizes)}
+    facts = {"level_sizes": list(sizes)}
     parts = SimpleNamespace(
         is_generative=True, generative=SimpleNamespace(trie=trie), items=items, recorded=facts, folder=folder
     )

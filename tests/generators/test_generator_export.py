@@ -86,6 +86,15 @@ def test_a_batch_gives_the_same_as_one_query_at_a_time(exported: Exported) -> No
         np.testing.assert_allclose(together.scores[query], alone.scores[0], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("width", [5, 60])
+def test_the_number_of_threads_changes_no_path(exported: Exported, width: int) -> None:
+    _, folder = exported
+    trie = a_trie((9, 5, 7))
+    one, two = (beam_search(OnnxGenerator(folder, threads), trie, queries(4), width) for threads in (1, 2))
+    np.testing.assert_array_equal(one.codes, two.codes)
+    np.testing.assert_allclose(one.scores, two.scores, rtol=0, atol=1e-5)
+
+
 def test_codes_that_a_smaller_level_lacks_are_never_found(exported: Exported) -> None:
     _, folder = exported
     # The levels have 9, 5 and 7 codes: of these paths two exist for the model.
@@ -120,7 +129,7 @@ from shelfwalk.constraints.trie import Trie
 from shelfwalk.encoders.onnx import OnnxTextEncoder
 from shelfwalk.generators.beam_search import beam_search
 from shelfwalk.generators.onnx_generator import OnnxGenerator
-beams = beam_search(OnnxGenerator(Path({str(folder)!r})), Trie.open(Path({str(tmp_path)!r}), 3), np.ones((1, 10)), 5)
+beams = beam_search(OnnxGenerator(Path({str(folder)!r})), Trie.open(Path({str(tmp_path)!r})), np.ones((1, 10)), 5)
 assert beams.found(0) == 5
 print([name for name in ("torch", "transformers", "sentence_transformers", "onnx", "matplotlib", "pandas")
        if name in sys.modules])

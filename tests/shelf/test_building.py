@@ -60,7 +60,7 @@ def test_what_a_shelf_says_of_itself(small_shop: SmallShop) -> None:
     facts, trie = shelf.recorded, shelf.generative.trie
     assert facts["data_hash"] == content_hash(small_shop.items())
     assert (facts["items"], facts["seed"], facts["recipe_hash"]) == (120, 0, small_shop.recipe.hash)
-    codes = trie.paths()[trie.leaf_of_item()]
+    codes = trie.paths()[trie.leaf_of_item]
     assert facts["tokenizer"] == diagnose(codes, tuple(facts["level_sizes"])).to_json()
     queries = pq.read_table(shelf.folder / layout.TRAINING_QUERIES)
     assert (facts["queries"], facts["logged_queries"]) == (queries.num_rows, 0)

@@ -1,4 +1,4 @@
-"""Shelves with the identifiers of CQ-SID and with a level removed: built, searched, refused before anything long."""
+"""Shelves with the identifiers of CQ-SID and of two lengths: built, searched, refused before anything long."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from shelfwalk import Shelf
+from shelfwalk.commands.hourglass import codes_by_level
 from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.data.readers import read_judgements, read_queries
 from shelfwalk.errors import UserError
@@ -92,11 +93,17 @@ def test_what_cannot_be_is_refused_before_anything_long(
     assert not out.exists()
 
 
-def test_a_shelf_without_a_level(small_shop: SmallShop, shop_cache: Path, tmp_path: Path) -> None:
-    removal = {"kind": "hourglass", "level": 2, "inner": INNER}
+def test_identifiers_of_two_lengths(small_shop: SmallShop, shop_cache: Path, tmp_path: Path) -> None:
+    removal = {"kind": "hourglass", "level": 2, "most_used": 1, "inner": INNER}
     build_shelf(small_shop.items(), recipe_with(small_shop, removal), tmp_path / "own.shelf")
     shelf = Shelf.open(tmp_path / "own.shelf")
-    assert shelf.recorded["level_sizes"] == [8, 4]
+    assert shelf.recorded["level_sizes"] == [8, 4 + 4, 4 + 1], "the last level has an end"
+    found, sizes = codes_by_level(shelf)
+    assert sizes == (8, 4, 4)
+    shortened = (found[:, 1] < 0).mean()
+    assert 0.25 <= shortened < 1
+    assert shelf.recorded["tokenizer"]["shortened_share"] == pytest.approx(shortened)
+    assert (found[:, [0, 2]] >= 0).all()
     assert len(shelf.search("usb hub", 5, "generative").results) == 5
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from shelfwalk.channels.channel import Evidence, Hits, Request
 from shelfwalk.channels.fusion import RANK_CONSTANT
-from shelfwalk.constraints.trie import Trie
 from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.ranking.in_cluster import Candidates
 from shelfwalk.shelf import settling
@@ -126,10 +125,10 @@ def test_fusion_prefers_equal_weights_where_nothing_speaks_against() -> None:
 
 def in_cluster_channel(cosines: list[float], shares: list[float], probabilities: list[float]) -> Any:
     """Four items, each a cluster of its own, with given scores."""
-    trie = Trie.build(np.arange(4, dtype=np.int32)[:, None])
-    candidates = Candidates(np.arange(4), np.arange(4), np.log(np.array(probabilities, np.float32)))
+    ones = np.ones(4, np.int64)
+    candidates = Candidates(np.arange(4), np.arange(4), np.log(np.array(probabilities, np.float32)), ones)
     given = (candidates, np.array(cosines, np.float32), np.array(shares, np.float32))
-    return SimpleNamespace(trie=trie, candidates=lambda request: given)
+    return SimpleNamespace(candidates=lambda request: given)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from shelfwalk import Shelf, UserError
 from shelfwalk.channels.fusion import RANK_CONSTANT
 from shelfwalk.channels.names import BASE_CHANNELS, BASELINE, CHANNELS, FUSED
 from shelfwalk.shelf.generations import generations
-from small_shop import SmallShop
+from small_shop import Ran, SmallShop
 
 QUERIES = ("usb hub", "Dunlo", "something warm to read by", "grinder steel", "笔记本电脑")
 
@@ -58,7 +60,7 @@ def test_a_fused_answer_is_the_weighted_reciprocal_ranks_of_its_parts(shelf: She
 
 def test_evidence_says_what_each_channel_thought(shelf: Shelf) -> None:
     trie = shelf.generative.trie
-    codes = dict(zip(shelf.items["item_id"].to_pylist(), trie.paths()[trie.leaf_of_item()].tolist(), strict=True))
+    codes = dict(zip(shelf.items["item_id"].to_pylist(), trie.paths()[trie.leaf_of_item].tolist(), strict=True))
     ranks = {
         name: {result.item_id: result.rank for result in shelf.search("desk lamp", 300, name).results}
         for name in BASE_CHANNELS
@@ -163,3 +165,26 @@ def test_a_table_made_in_python_is_held_to_the_contract(small_shop: SmallShop, t
     with pytest.raises(UserError, match="no rows"):
         Shelf.build(pa.table(good).slice(0, 0), tmp_path / "x.shelf", small_shop.recipe)
     assert not (tmp_path / "x.shelf").exists()
+
+
+def test_a_filter_is_honoured_by_every_channel_and_the_command(
+    small_shop: SmallShop, run_command: Callable[..., Ran]
+) -> None:
+    shelf = Shelf.open(small_shop.shelf)
+    of_item = {row["item_id"]: row for row in small_shop.items().to_pylist()}
+    fitting = {
+        name
+        for name, row in of_item.items()
+        if row["brand"] in ("Dunlo", "Evanta") and row["category"][0] == "Home" and row["price"] <= 11
+    }
+    item_filter = shelf.filters.matching(True, ["Home"], ["Dunlo", "Evanta"], None, 11)
+    assert item_filter is not None
+    assert item_filter.count == len(fitting) == 8
+    for channel in shelf.channels:
+        found = [item.item_id for item in shelf.search("lamp", 120, channel, item_filter=item_filter).results]
+        assert found and set(found) <= fitting, channel
+    options = ("--brand", "Dunlo", "--brand", "Evanta", "--category", "Home", "--price-to", "11", "--json")
+    ran = run_command("search", small_shop.shelf, "lamp", "-k", 50, *options)
+    assert {result["item_id"] for result in json.loads(ran.out)["results"]} <= fitting
+    run_command("search", small_shop.shelf, "lamp", "--brand", "Nobody").refused("No item", "brand")
+    assert shelf.filters.matching() is None

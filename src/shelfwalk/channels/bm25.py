@@ -106,6 +106,8 @@ class Bm25Channel:
         terms = [term for _, term in words]
         scores = self._index.get_scores(terms) if terms else np.zeros(0, np.float32)
         rows = np.flatnonzero(scores > 0)
+        if request.item_filter is not None:
+            rows = rows[request.item_filter.passes(rows)]
         if len(rows) > k:
             edge = np.partition(scores[rows], len(rows) - k)[len(rows) - k]
             rows = rows[scores[rows] >= edge]

@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from shelfwalk.constraints.item_filter import ItemFilter
+
 
 @dataclass(frozen=True)
 class Request:
@@ -17,6 +19,8 @@ class Request:
     query: str
     vector: npt.NDArray[np.float32]
     """Unit vector [dimensions]."""
+    item_filter: ItemFilter | None = None
+    """The items that may be found; None for all. Every channel honours it exactly."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from shelfwalk.channels.channel import Evidence, Hits, Request, best_positions
 
+FEW = 0.5
+"""The share of items passing a filter below which only these are compared with the query."""
+
 
 class DenseChannel:
     """Exact search by cosine over unit vectors float32 [items, dimensions]."""
@@ -24,9 +27,7 @@ class DenseChannel:
 
     def search(self, request: Request, k: int) -> Hits:
         """The `k` items nearest to the query; of items equally near to the last of them, faiss says which are kept."""
-        (found,), (rows,) = faiss.knn(
-            request.vector[None], self._vectors, min(k, len(self._vectors)), metric=faiss.METRIC_INNER_PRODUCT
-        )
+        found, rows = self._nearest(request, k)
         # Of equal cosines faiss puts the larger row first.
         order = best_positions(rows, found, k)
         scores = found[order]
@@ -36,3 +37,30 @@ class DenseChannel:
             return Evidence(self.name, position + 1, cosine, f"meaning: cosine {cosine:.2f}")
 
         return Hits(rows[order].astype(np.int64), scores, evidence)
+
+    def _nearest(self, request: Request, k: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Cosines and rows of the `k` nearest that pass the request's filter."""
+        item_filter = request.item_filter
+        if item_filter is None:
+            return _nearest_rows(request.vector, self._vectors, k)
+        if item_filter.count < FEW * len(self._vectors):
+            rows = item_filter.rows[item_filter.rows < len(self._vectors)]
+            found, places = _nearest_rows(request.vector, self._vectors[rows], k)
+            return found, rows[places]
+        wanted = k
+        while True:
+            # At least half of all pass: mostly enough of so many, and else of twice as many again.
+            wanted = min(2 * wanted, len(self._vectors))
+            found, rows = _nearest_rows(request.vector, self._vectors, wanted)
+            passing = item_filter.passes(rows)
+            if passing.sum() >= k or wanted == len(self._vectors):
+                return found[passing][:k], rows[passing][:k]
+
+
+def _nearest_rows(
+    vector: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32], k: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    if len(vectors) == 0:
+        return np.empty(0, np.float32), np.empty(0, np.int64)
+    (found,), (rows,) = faiss.knn(vector[None], vectors, min(k, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT)
+    return found, rows

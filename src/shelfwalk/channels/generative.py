@@ -1,15 +1,18 @@
 """The generative channel: beam search over identifiers, their posting lists, in-cluster scores, the best items.
 
 In: a generator, the trie of the catalogue's identifiers, the items' vectors and categories. Out: items, and for each
-the identifier that brought it, its probability, and the words that its cluster stands for.
+the identifier that brought it, its probability, and the words that its cluster stands for. A request's filter narrows
+the walk itself: no beam is spent on a path whose items are all filtered out.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +20,14 @@ import pyarrow as pa
 from pydantic import Field
 
 from shelfwalk.channels.channel import Evidence, Hits, Request, best_positions
+from shelfwalk.constraints.constraint import Identifiers
+from shelfwalk.constraints.item_filter import ItemFilter
+from shelfwalk.constraints.live_trie import LiveTrie
 from shelfwalk.constraints.trie import Trie
+from shelfwalk.errors import UserError
 from shelfwalk.generators.beam_search import Beams, beam_search
 from shelfwalk.generators.generator import Generator
+from shelfwalk.generators.time_budget import Choice, CostModel
 from shelfwalk.ranking.in_cluster import Candidates, InClusterWeights, expand, in_cluster_scores
 from shelfwalk.settings import Settings
 
@@ -70,6 +78,23 @@ class ClusterLabels:
         return ", ".join(words) if words else "no category"
 
 
+@dataclass(frozen=True)
+class _Moment:
+    """The identifiers at one moment, and what of them each filter that was asked for leaves."""
+
+    identifiers: Identifiers
+    narrowed: WeakKeyDictionary[ItemFilter, Identifiers]
+
+    def behind(self, item_filter: ItemFilter | None) -> Identifiers:
+        """The identifiers that a request with this filter may be given."""
+        if item_filter is None:
+            return self.identifiers
+        found = self.narrowed.get(item_filter)
+        if found is None:
+            found = self.narrowed[item_filter] = self.identifiers.narrowed(item_filter)
+        return found
+
+
 class GenerativeChannel:
     """Generates identifiers for a request and ranks the items that carry them."""
 
@@ -84,54 +109,100 @@ class GenerativeChannel:
         words: WordShares,
         settings: GenerativeSettings,
         encoder: TextEncoder | None = None,
+        live: LiveTrie | None = None,
     ) -> None:
         """`vectors` [items, dimensions]; `encoder` gives the generator's query vectors if it was fine-tuned with it.
 
-        A weight that `settings` lack counts as 0.
+        `live`: identifiers that change, to be searched in place of `trie`. A weight that `settings` lack counts as 0.
+        Raises UserError if the generator does not make such identifiers.
         """
+        if trie.levels != len(generator.level_sizes):
+            raise UserError(
+                f"The generator makes identifiers of {len(generator.level_sizes)} levels, and those of the catalogue "
+                f"have {trie.levels}: train it on this catalogue."
+            )
         self._generator = generator
         self.trie = trie
+        self._source = live or trie
+        self._moment = _Moment(trie, WeakKeyDictionary())
         self._vectors = vectors
         self._labels = labels
         self._words = words
         self.settings = settings
         self._encoder = encoder
 
+    def identifiers(self, request: Request) -> Identifiers:
+        """The identifiers of items that a request may be given, as they are now.
+
+        What a filter leaves is worked out once, and kept while the filter lives and the catalogue does not change.
+        """
+        snapshot: Identifiers = self._source.snapshot()
+        moment = self._moment
+        if moment.identifiers is not snapshot:
+            self._moment = moment = _Moment(snapshot, WeakKeyDictionary())
+        return moment.behind(request.item_filter)
+
     def generate(self, requests: Sequence[Request], beam: int | None = None) -> Beams:
-        """The most probable identifiers of every request."""
-        if self._encoder is None:
-            vectors = np.stack([request.vector for request in requests])
-        else:
-            vectors = self._encoder.encode([request.query for request in requests])
-        return beam_search(self._generator, self.trie, vectors, beam or self.settings.beam)
+        """The most probable identifiers of every request, each of which some item that may be found has."""
+        return self._generate(requests, [self.identifiers(request) for request in requests], beam)
 
     def search(self, request: Request, k: int) -> Hits:
         """The best items of the generated clusters."""
-        candidates, cosines, word_shares = self.candidates(request)
+        identifiers = self.identifiers(request)
+        beams = self._generate([request], [identifiers])
+        candidates, cosines, word_shares = self._scored(request, identifiers, beams)
         weights = InClusterWeights(self.settings.path_weight or 0.0, self.settings.word_weight or 0.0)
-        scores = in_cluster_scores(candidates, self.trie, cosines, word_shares, weights)
+        scores = in_cluster_scores(candidates, cosines, word_shares, weights)
         places = best_positions(candidates.rows, scores, k)
 
         def evidence(position: int) -> Evidence:
             place = places[position]
-            return self._evidence(
-                position + 1,
-                float(scores[place]),
-                int(candidates.leaves[place]),
-                float(np.exp(candidates.log_probabilities[place])),
-            )
+            return self._evidence(position + 1, float(scores[place]), candidates, int(place), beams)
 
         return Hits(candidates.rows[places], scores[places], evidence)
 
+    def measure_costs(self, requests: Sequence[Request], k: int) -> CostModel:
+        """How long searches of these requests take at each width of `WIDTHS`, on this machine as it is now."""
+        return CostModel.measured(lambda request, width: self.with_beam(width).search(request, k), requests)
+
+    def search_within(self, request: Request, k: int, milliseconds: float, costs: CostModel) -> tuple[Hits, Choice]:
+        """The best items by the widest beam that answers in so many milliseconds, and which that was."""
+        choice = costs.widest_within(milliseconds)
+        return self.with_beam(choice.width).search(request, k), choice
+
+    def with_beam(self, beam: int) -> GenerativeChannel:
+        """This channel with another beam; what it has worked out for filters is shared."""
+        other = copy(self)
+        other.settings = self.settings.model_copy(update={"beam": beam})
+        return other
+
     def candidates(self, request: Request) -> tuple[Candidates, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """The items of the generated clusters; their cosines and word shares with the query, float32 [candidates]."""
-        candidates = expand(self.generate([request]), 0, self.trie, self.settings.most_items)
+        identifiers = self.identifiers(request)
+        return self._scored(request, identifiers, self._generate([request], [identifiers]))
+
+    def _generate(
+        self, requests: Sequence[Request], identifiers: Sequence[Identifiers], beam: int | None = None
+    ) -> Beams:
+        if self._encoder is None:
+            vectors = np.stack([request.vector for request in requests])
+        else:
+            vectors = self._encoder.encode([request.query for request in requests])
+        return beam_search(self._generator, identifiers, vectors, beam or self.settings.beam)
+
+    def _scored(
+        self, request: Request, identifiers: Identifiers, beams: Beams
+    ) -> tuple[Candidates, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        candidates = expand(beams, 0, identifiers, self.settings.most_items)
         cosines = self._vectors[candidates.rows] @ request.vector
         return candidates, cosines, self._words.word_shares(request.query, candidates.rows)
 
-    def _evidence(self, rank: int, score: float, leaf: int, probability: float) -> Evidence:
-        codes = tuple(int(code) for code in self.trie.paths(np.array([self.trie.first_leaf + leaf]))[0])
-        members = self.trie.items_of(leaf)
-        held = f"{self._labels.of(members)}; {len(members)} item{'s' if len(members) > 1 else ''}"
+    def _evidence(self, rank: int, score: float, candidates: Candidates, place: int, beams: Beams) -> Evidence:
+        path = candidates.paths[place]
+        codes = tuple(code for code in beams.codes[0, path].tolist() if code >= 0)
+        probability = float(np.exp(candidates.log_probabilities[place]))
+        # The items that may be found speak for the cluster; it is as large as it is.
+        members, size = candidates.rows[candidates.paths == path], int(candidates.cluster_sizes[place])
+        held = f"{self._labels.of(members)}; {size} item{'s' if size > 1 else ''}"
         reason = f"identifier {'-'.join(map(str, codes))} ({held}), probability {probability:.2g}"
         return Evidence(self.name, rank, score, reason, codes, probability)

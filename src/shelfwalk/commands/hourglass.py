@@ -17,6 +17,7 @@ from shelfwalk.errors import UserError
 from shelfwalk.files import write_whole
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.shelf import Shelf
+from shelfwalk.tokenizers.end_codes import without_end_codes
 from shelfwalk.tokenizers.hourglass import Hourglass, hourglass_sentence, measure_hourglass
 from shelfwalk.tokenizers.item_tokenizer import Codes
 from shelfwalk.tokenizers.level_removal import Removal, SweepPoint, sweep_removals
@@ -60,7 +61,7 @@ def codes_by_level(shelf: Shelf) -> tuple[Codes, tuple[int, ...]]:
     codes[trie.posting_items] = np.repeat(trie.paths(), np.diff(trie.posting_offsets), axis=0)
     tokenizer = open_tokenizer(shelf.folder / layout.TOKENIZER)
     if isinstance(tokenizer, ShortenedTokenizer) and tokenizer.removal.is_adaptive:
-        return tokenizer.levels.levels_of(codes), tokenizer.levels.sizes
+        return tokenizer.levels.levels_of(without_end_codes(codes, tokenizer.level_sizes)), tokenizer.levels.sizes
     return codes, tuple(shelf.recorded["level_sizes"])
 
 

@@ -140,14 +140,20 @@ def quiet_export(module: nn.Module, example: tuple[torch.Tensor, ...], path: Pat
         )
 
 
-def quantise(float_model: Path, int8_model: Path) -> None:
-    """Quantise the weights of an ONNX model to int8, a scale for each channel."""
+def quantise(float_model: Path, int8_model: Path, operations: Sequence[str] | None = None) -> None:
+    """Quantise the weights of an ONNX model to int8, a scale for each channel; `operations`: only of these."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quietened = logging.getLogger()
     quietened.addFilter(_is_no_quantisation_advice)
     try:
-        quantize_dynamic(str(float_model), str(int8_model), per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(
+            str(float_model),
+            str(int8_model),
+            op_types_to_quantize=operations,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+        )
     finally:
         quietened.removeFilter(_is_no_quantisation_advice)
 

@@ -173,11 +173,11 @@ def _beam_hits(shelf: Shelf, queries: pa.Table) -> BeamHits:
     clusters = np.full((len(texts), width), -1, np.int64)
     for row, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
         # One query at a time: the beams of all queries together would take gigabytes.
-        states = channel.generate([Request(text, vector)], width).states[0]
+        states = channel.generate([Request(text, vector)], width).states[0, :, 0]
         clusters[row, : len(states)] = np.where(states >= 0, states - channel.trie.first_leaf, -1)
-    leaf_of_item = channel.trie.leaf_of_item().tolist()
+    leaf_of_item = channel.trie.leaf_of_item.tolist()
     cluster_of_item = dict(zip(shelf.items["item_id"].to_pylist(), leaf_of_item, strict=True))
-    return BeamHits(tuple(queries["query_id"].to_pylist()), clusters, cluster_of_item, channel.trie.cluster_sizes())
+    return BeamHits(tuple(queries["query_id"].to_pylist()), clusters, cluster_of_item, channel.trie.all_cluster_sizes())
 
 
 def _without(
@@ -264,12 +264,12 @@ def _report(result: ShelfEvaluation, shelf: Shelf) -> ReportInput:
     if not shelf.is_generative:
         return content
     trie = shelf.generative.trie
-    codes = trie.paths()[trie.leaf_of_item()]
+    codes = trie.paths()[trie.leaf_of_item]
     use = [
         np.bincount(codes[:, level], minlength=size).astype(np.int64)
         for level, size in enumerate(shelf.recorded["level_sizes"])
     ]
-    return replace(content, codebook_use=use, cluster_sizes=trie.cluster_sizes())
+    return replace(content, codebook_use=use, cluster_sizes=trie.all_cluster_sizes())
 
 
 def _sample(shelf: Shelf, query: str) -> SampleAnswer:

@@ -22,6 +22,14 @@ class Generator(Protocol):
         """The number of codes of each level."""
         ...
 
+    @property
+    def end_column(self) -> int | None:
+        """The column of every level's log-probabilities that is the end of a path (−1: the last).
+
+        None for a generator that only knows paths of all its levels.
+        """
+        ...
+
     def encode(self, query_vectors: FloatArray) -> Any:
         """What every step needs of the queries [queries, dimensions], computed once."""
         ...
@@ -32,6 +40,8 @@ class Generator(Protocol):
 
     def step(self, memory: Any, cache: Any, tokens: npt.NDArray[np.int32] | None, level: int) -> tuple[FloatArray, Any]:
         """Log-probabilities of the codes of `level`, float32 [queries, beams, size], and the cache grown by it.
+
+        They are at most 0. `size` may be larger than the level, where the columns behind it are never asked for.
 
         `tokens` [queries, beams]: the code that each beam chose at the level before; None at the first level, which has
         one beam a query.

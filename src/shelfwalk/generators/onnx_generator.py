@@ -15,6 +15,8 @@ import numpy.typing as npt
 from shelfwalk.encoders.onnx import onnx_session
 from shelfwalk.generators.generator import FloatArray
 
+INT8_STEP = "step_int8.onnx"
+
 
 @dataclass(frozen=True)
 class _Memory:
@@ -25,19 +27,26 @@ class _Memory:
 class OnnxGenerator:
     """Runs an exported decoder level by level."""
 
-    def __init__(self, folder: Path, threads: int = 1) -> None:
+    def __init__(self, folder: Path, threads: int = 1, *, int8: bool = False) -> None:
+        """Open the decoder in `folder`; `int8`: in int8 if that was found to agree with float (`generators.int8`)."""
         sizes = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
         self._level_sizes = tuple(int(size) for size in sizes["level_sizes"])
         # The embedding row of code 0 of each level; row 0 opens every path.
         self._row_offsets = np.concatenate(([1], 1 + np.cumsum(self._level_sizes)))
         self._cache_shape = (int(sizes["layers"]), 2 * int(sizes["heads"]), 0, int(sizes["width"] // sizes["heads"]))
+        self.is_int8 = int8 and (folder / INT8_STEP).is_file()
         self._memory = onnx_session(folder / "memory.onnx", threads)
-        self._step = onnx_session(folder / "step.onnx", threads)
+        self._step = onnx_session(folder / (INT8_STEP if self.is_int8 else "step.onnx"), threads)
 
     @property
     def level_sizes(self) -> tuple[int, ...]:
         """The number of codes of each level."""
         return self._level_sizes
+
+    @property
+    def end_column(self) -> None:
+        """None: every path has all levels."""
+        return None
 
     def encode(self, query_vectors: FloatArray) -> _Memory:
         """Keys and values of the queries [queries, dimensions]."""

@@ -30,6 +30,11 @@ class TorchGenerator:
         """The number of codes of each level."""
         return self._decoder.shape.level_sizes
 
+    @property
+    def end_column(self) -> None:
+        """None: every path has all levels."""
+        return None
+
     @torch.no_grad()
     def encode(self, query_vectors: FloatArray) -> _Memory:
         """Keys and values of the queries [queries, dimensions]."""

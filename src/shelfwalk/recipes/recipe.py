@@ -177,6 +177,14 @@ class Recipe(Settings):
             raise ValueError(f"{settings.heads} heads cannot share a width of {settings.width}: give a multiple")
         return settings
 
+    @model_validator(mode="after")
+    def _says_what_is_learned(self) -> Self:
+        if self.tokenizer is None and self.two_tower is None:
+            raise PydanticCustomError(
+                "parts", "It has neither a [tokenizer] nor a [two_tower]: give at least one of them"
+            )
+        return self
+
     @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits that name the recipe's values.

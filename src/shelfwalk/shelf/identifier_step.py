@@ -21,6 +21,7 @@ from shelfwalk.shelf.vectors import Vectors
 from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
 from shelfwalk.tokenizers.category_codes import CategoryCodes
 from shelfwalk.tokenizers.diagnosis import diagnose, refuse_dead_levels
+from shelfwalk.tokenizers.end_codes import with_end_codes
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
 
 
@@ -44,20 +45,22 @@ def fit_identifiers(
         diagnosis = replace(diagnosis, capped_share=tokenizer.capped_share())
     refuse_dead_levels(diagnosis, codes, item_vectors, exempt=numbering_levels(settings, codes.shape[1]))
     tokenizer.save(folder / layout.TOKENIZER)
-    Trie.build(codes).save(folder / layout.TRIE)
-    facts = {"tokenizer": diagnosis.to_json(), "level_sizes": list(tokenizer.level_sizes)}
+    # The decoder knows identifiers of one length, so an end is a code to it.
+    whole, sizes = with_end_codes(codes, tokenizer.level_sizes)
+    Trie.build(whole, level_sizes=sizes).save(folder / layout.TRIE)
+    facts = {"tokenizer": diagnosis.to_json(), "level_sizes": list(sizes)}
     return {**facts, **_category_facts(build.items, settings)}
 
 
 def open_trie(step: StepResult) -> Trie:
     """The trie that the step has left."""
-    return Trie.open(step.folder / layout.TRIE, len(step.facts["level_sizes"]))
+    return Trie.open(step.folder / layout.TRIE)
 
 
 def codes_of_items(step: StepResult) -> npt.NDArray[np.int32]:
     """The identifiers that the step has left, int32 [items, levels]."""
     trie = open_trie(step)
-    return trie.paths()[trie.leaf_of_item()]
+    return trie.paths()[trie.leaf_of_item]
 
 
 def _pairs_to_learn_from(settings: TokenizerSettings, vectors: Vectors, pairs: TrainingPairs) -> LearningPairs | None:

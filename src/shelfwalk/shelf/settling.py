@@ -70,7 +70,7 @@ def settle_in_cluster(channel: GenerativeChannel, queries: Sequence[HeldOutQuery
     for query in queries:
         candidates, cosines, word_shares = channel.candidates(query.request)
         for (path, words), found in recalls.items():
-            scores = in_cluster_scores(candidates, channel.trie, cosines, word_shares, InClusterWeights(path, words))
+            scores = in_cluster_scores(candidates, cosines, word_shares, InClusterWeights(path, words))
             rows = candidates.rows[best_positions(candidates.rows, scores, CUTOFF)]
             found.append(_recall(rows, query.relevant))
     return _highest(recalls)

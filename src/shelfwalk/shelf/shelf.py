@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from shelfwalk.channels.bm25 import Bm25Channel
     from shelfwalk.channels.dense import DenseChannel
     from shelfwalk.channels.generative import GenerativeChannel, TextEncoder
+    from shelfwalk.constraints.item_filter import FilterColumns, ItemFilter
     from shelfwalk.recipes.recipe import Recipe
 
 DEPTH = 300
@@ -102,8 +103,18 @@ class Shelf:
         build_shelf(table, load_recipe(recipe) if isinstance(recipe, str) else recipe, Path(out), **settings)
         return Shelf.open(out)
 
-    def search(self, query: str, k: int = 10, channel: str = FUSED, *, explain: bool = True) -> Answer:
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        channel: str = FUSED,
+        *,
+        item_filter: ItemFilter | None = None,
+        explain: bool = True,
+    ) -> Answer:
         """The `k` best items of a channel for a query, each with its evidence unless `explain` is off.
+
+        `item_filter`: only items that pass it are found, by every channel; `filters` makes them.
 
         Raises UserError for an empty query, an unknown channel, or `k` outside 1 to 1,000.
         """
@@ -112,7 +123,7 @@ class Shelf:
         if not 1 <= k <= MOST_RESULTS:
             raise UserError(f"k is {k}: ask for 1 to {MOST_RESULTS} items.")
         started = time.perf_counter()
-        hits = self.hits(query, k, (channel,))
+        hits = self.hits(query, k, (channel,), item_filter)
         chosen = hits[channel]
         rows = chosen.rows[:k]
         shown = self.items.select(["item_id", "title"]).take(pa.array(rows, pa.int64())).to_pylist()
@@ -139,7 +150,13 @@ class Shelf:
         """Whether its items have identifiers that a generator walks to."""
         return "level_sizes" in self.recorded
 
-    def hits(self, query: str, k: int, channels: Sequence[str] | None = None) -> dict[str, Hits]:
+    def hits(
+        self,
+        query: str,
+        k: int,
+        channels: Sequence[str] | None = None,
+        item_filter: ItemFilter | None = None,
+    ) -> dict[str, Hits]:
         """The `k` best catalogue rows of each named channel (all of the shelf), and of the parts of a fused one."""
         channels = self.channels if channels is None else channels
         unknown = [name for name in channels if name not in self.channels]
@@ -148,7 +165,8 @@ class Shelf:
         fusions = {name: self.fusion_weights(name) for name in channels if name in (BASELINE, FUSED)}
         needed = {*channels, *(part for weights in fusions.values() for part in weights)}
         depth = max(k, DEPTH) if fusions else k
-        request = Request(query, self._query_vector(query) if needed - {"bm25"} else np.empty(0, np.float32))
+        vector = self._query_vector(query) if needed - {"bm25"} else np.empty(0, np.float32)
+        request = Request(query, vector, item_filter)
         hits = {name: self.channel(name).search(request, depth) for name in BASE_CHANNELS if name in needed}
         return {**hits, **{name: fuse(hits, weights, k) for name, weights in fusions.items()}}
 
@@ -217,6 +235,13 @@ class Shelf:
         return pa.ipc.open_file(pa.memory_map(str(self.folder / layout.ITEMS))).read_all()
 
     @cached_property
+    def filters(self) -> FilterColumns:
+        """Makes filters of this catalogue: in stock, category, brand, price, attribute."""
+        from shelfwalk.constraints.item_filter import FilterColumns
+
+        return FilterColumns(self.items)
+
+    @cached_property
     def vectors(self) -> npt.NDArray[np.float32]:
         """The items' unit vectors [items, dimensions], memory-mapped."""
         vectors: npt.NDArray[np.float32] = np.load(self.folder / layout.VECTORS, mmap_mode="r", allow_pickle=False)
@@ -259,7 +284,7 @@ class Shelf:
         settings = GenerativeSettings.model_validate(self.recipe["generative"])
         return GenerativeChannel(
             generator,
-            Trie.open(self.folder / layout.TRIE, len(generator.level_sizes)),
+            Trie.open(self.folder / layout.TRIE),
             self.vectors,
             ClusterLabels(self.items),
             self.bm25,
