@@ -268,7 +268,7 @@ def test_what_cannot_be_learnt_from_is_refused_first() -> None:
 def test_encoding_before_fitting() -> None:
     with pytest.raises(ValueError, match="not fitted"):
         CQSIDTokenizer().encode(*shop(3)[:2])
-    assert CQSIDTokenizer().level_sizes == (512, 32, 32)
+    assert CQSIDTokenizer().level_sizes == (512, 16, 16)
 
 
 @pytest.mark.parametrize(

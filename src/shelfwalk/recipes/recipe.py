@@ -77,7 +77,7 @@ class CqSidSettings(Settings):
     """
 
     kind: Literal["cqsid"]
-    level_sizes: LevelSizes = (512, 32, 32)
+    level_sizes: LevelSizes = (512, 16, 16)
     force_category: bool = True
     category_depth: int | None = Field(default=None, ge=1)
     contrast: float = Field(default=0.001, ge=0)

@@ -18,7 +18,7 @@ from shelfwalk.tokenizers.item_tokenizer import checked_level_sizes
 class CQSIDSettings:
     """Settings of a CQ-SID tokeniser; raises UserError for a value that makes none."""
 
-    level_sizes: tuple[int, ...] = (512, 32, 32)
+    level_sizes: tuple[int, ...] = (512, 16, 16)
     force_category: bool = True
     """Level 1 is the category of every item that has one."""
     category_depth: int | None = None
