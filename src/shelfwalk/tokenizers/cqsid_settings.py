@@ -46,7 +46,7 @@ class CQSIDSettings:
     """Passes over all pairs, and all items without one."""
     warm_up_epochs: int = 1
     """Of those, the first ones without codes: k-means then starts the codes where the encoder has learnt something.
-    From an untrained encoder they start close together, and averages are slow to follow latents that grow apart."""
+    From an untrained encoder training was much slower (docs/identifiers.md)."""
     batch: int = 256
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
