@@ -61,7 +61,7 @@ def test_a_recipe_with_a_mistake(
 
 
 def test_a_recipe_that_is_not_there(refused_build: Callable[..., None], tmp_path: Path) -> None:
-    refused_build(['no recipe "rqkmean"', "dssm, rqkmeans, "], "--recipe", "rqkmean")
+    refused_build(['no recipe "rqkmean"', "rqkmeans, "], "--recipe", "rqkmean")
     refused_build(["nowhere.toml cannot be read"], "--recipe", tmp_path / "nowhere.toml")
     (tmp_path / "folder.toml").mkdir()
     refused_build(["folder.toml cannot be read"], "--recipe", tmp_path / "folder.toml")

@@ -42,7 +42,7 @@ published = "above 1"
 kind = "ratio"
 data = "gadgets"
 metric = "R@10"
-treatment = ["cqsid/generative"]
+treatment = ["unheard-of/generative"]
 control = ["tiger/generative"]
 above = 1.0
 """

@@ -226,7 +226,7 @@ def test_an_earlier_version_of_a_recipe_counts_only_where_there_is_none_of_the_p
 
 def test_recipes_that_do_not_exist_are_not_built_whatever_the_kind(tmp_path: Path) -> None:
     asked = claims(
-        {"treatment": ("cqsid/generative",)},
+        {"treatment": ("unheard-of/generative",)},
         {"id": "b", "kind": "ratio of ratios", "ratios": ("a", "a"), "above": 1.0},
         {"id": "c", "kind": "figure", "data": "d", "recipe": "hourglass", "figure": "x", "above": 0.0},
         {"id": "e", "kind": "test", "recipes": ("seal", "gram"), "checked_by": ("tests/x.py::test_y",)},
@@ -235,7 +235,7 @@ def test_recipes_that_do_not_exist_are_not_built_whatever_the_kind(tmp_path: Pat
     )
     found = judge(asked, read_evidence(tmp_path), {"d": DATA})
     assert [kept.verdict for kept in found] == ["not built"] * 4 + ["holds", "cannot tell"]
-    assert found[0].why == "no recipe is called cqsid yet"
+    assert found[0].why == "no recipe is called unheard-of yet"
     assert found[3].why == "no recipe is called seal or gram yet"
     assert found[4].why == "a test asserts it: tests/x.py::test_y"
 
@@ -250,7 +250,7 @@ def test_json_has_the_agreed_keys_and_plain_values(tmp_path: Path) -> None:
 def test_missing_runs_are_those_that_no_present_result_is_of(tmp_path: Path) -> None:
     old = [result("rqkmeans", seed, CONTROL, recipe_hash="0" * 16) for seed in range(3)]
     write_made_results(tmp_path / "r.jsonl", [*old, result("tiger", 1, CONTROL)])
-    asked = claims({}, {"id": "b", "treatment": ("cqsid/generative",), "seeds": 9}, {"id": "c", "seeds": 2})
+    asked = claims({}, {"id": "b", "treatment": ("unheard-of/generative",), "seeds": 9}, {"id": "c", "seeds": 2})
     evidence = read_evidence(tmp_path)
     assert missing_runs(asked, evidence, {"d": DATA}) == (
         MissingRun("d", "rqkmeans", 0),
@@ -273,7 +273,7 @@ def test_files_of_another_kind_are_left_out_and_named(tmp_path: Path) -> None:
 
 
 def test_words_and_table_tell_every_claim(tmp_path: Path) -> None:
-    asked = claims({}, {"id": "b", "treatment": ("cqsid/generative",)})
+    asked = claims({}, {"id": "b", "treatment": ("unheard-of/generative",)})
     write_made_results(tmp_path / "r.jsonl", both())
     found = judge(asked, read_evidence(tmp_path), {"d": DATA}, resamples=50)
     console = Console(file=io.StringIO(), width=400)
