@@ -228,15 +228,15 @@ def test_recipes_that_do_not_exist_are_not_built_whatever_the_kind(tmp_path: Pat
     asked = claims(
         {"treatment": ("unheard-of/generative",)},
         {"id": "b", "kind": "ratio of ratios", "ratios": ("a", "a"), "above": 1.0},
-        {"id": "c", "kind": "figure", "data": "d", "recipe": "hourglass", "figure": "x", "above": 0.0},
-        {"id": "e", "kind": "test", "recipes": ("seal", "gram"), "checked_by": ("tests/x.py::test_y",)},
+        {"id": "c", "kind": "figure", "data": "d", "recipe": "unheard-of", "figure": "x", "above": 0.0},
+        {"id": "e", "kind": "test", "recipes": ("unheard-of", "untold-of"), "checked_by": ("tests/x.py::test_y",)},
         {"id": "f", "kind": "test", "recipes": ("tiger",), "checked_by": ("tests/x.py::test_y",)},
         {"id": "g", "kind": "test", "recipes": ("tiger",)},
     )
     found = judge(asked, read_evidence(tmp_path), {"d": DATA})
     assert [kept.verdict for kept in found] == ["not built"] * 4 + ["holds", "cannot tell"]
     assert found[0].why == "no recipe is called unheard-of yet"
-    assert found[3].why == "no recipe is called seal or gram yet"
+    assert found[3].why == "no recipe is called unheard-of or untold-of yet"
     assert found[4].why == "a test asserts it: tests/x.py::test_y"
 
 
