@@ -20,17 +20,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from shelfwalk.constraints.compiled import compiled
-from shelfwalk.constraints.index_files import SavedIndex, save_index
+from shelfwalk.constraints.index_files import SavedIndex
 from shelfwalk.constraints.ranges import offsets_of
 from shelfwalk.constraints.span_corpus import Alphabet, Ints, Places, SpanCorpus, Symbols, read_only
-from shelfwalk.constraints.span_index import HIGH, LENGTH, LOW, NextTokens, SpanIndex, States, as_compiled, row_offsets
+from shelfwalk.constraints.span_index import (
+    HIGH,
+    LENGTH,
+    LOW,
+    NextTokens,
+    SpanIndex,
+    States,
+    as_compiled,
+    row_offsets,
+    saved_corpus,
+)
 from shelfwalk.constraints.suffix_sorting import suffix_array
 from shelfwalk.constraints.token_sequences import TokenSequences
 from shelfwalk.constraints.wavelet_matrix import (
@@ -95,31 +104,22 @@ class FMIndex(SpanIndex):
         """The index of a folder that `read_index` read."""
         arrays = saved.arrays
         return cls(
-            Alphabet(saved.facts["vocabulary"], arrays["tokens"], arrays["counts"]),
-            Places(arrays["starts"], arrays["first_documents"]),
+            *saved_corpus(saved),
             WaveletMatrix(arrays["transform"], arrays["zeros"]),
             arrays["marks"],
             arrays["samples"],
             arrays["document_rows"],
         )
 
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """What is saved, by name."""
+    def own_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """See `SpanIndex.own_arrays`."""
         return {
-            "tokens": self.alphabet.tokens,
-            "counts": self.alphabet.counts,
-            "starts": self.places.starts,
-            "first_documents": self.places.first_documents,
             "transform": self.transform.lines,
             "zeros": self.transform.zeros,
             "marks": self.marks,
             "samples": self.samples,
             "document_rows": self.document_rows,
         }
-
-    def save(self, folder: Path) -> None:
-        """Write the index into `folder`, whole or not at all."""
-        save_index(folder, self.kind, {"vocabulary": self.vocabulary}, self.arrays())
 
     @property
     def rows(self) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwalk.constraints import trie_kernels as kernels
+from shelfwalk.constraints.flat_trie import FlatTrie
 from shelfwalk.constraints.item_filter import ItemFilter
 from shelfwalk.constraints.masked_trie import MaskedTrie, alive_nodes
 from shelfwalk.constraints.trie import Trie
@@ -39,7 +40,7 @@ class _Version:
     added: Trie | None
 
     @property
-    def trie(self) -> Trie:
+    def trie(self) -> FlatTrie:
         return self.base if isinstance(self.base, Trie) else self.base.trie
 
     def in_base(self, rows: Rows) -> npt.NDArray[np.bool_]:

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from shelfwalk.constraints import trie_kernels as kernels
 from shelfwalk.constraints.constraint import Postings, TokenSets
+from shelfwalk.constraints.flat_trie import FlatTrie, Words, checked
 from shelfwalk.constraints.item_filter import ItemFilter
 from shelfwalk.constraints.ranges import offsets_of
-from shelfwalk.constraints.trie import Trie, Words, checked
 
 SCAN_FROM = 1 / 30
 """The share of items passing a filter from which scanning all items costs less than climbing from each of them."""
@@ -30,13 +30,13 @@ class MaskedTrie:
     `present`: the items that are in the index at all, None for all; the others are not counted in cluster sizes.
     """
 
-    trie: Trie
+    trie: FlatTrie
     item_filter: ItemFilter
     alive: Words
     present: ItemFilter | None = None
 
     @classmethod
-    def of(cls, trie: Trie, item_filter: ItemFilter, present: ItemFilter | None = None) -> MaskedTrie:
+    def of(cls, trie: FlatTrie, item_filter: ItemFilter, present: ItemFilter | None = None) -> MaskedTrie:
         """Work out which nodes live."""
         return cls(trie, item_filter, alive_nodes(trie, item_filter), present)
 
@@ -80,7 +80,7 @@ class MaskedTrie:
         return MaskedTrie.of(self.trie, self.item_filter & item_filter, self.present)
 
 
-def alive_nodes(trie: Trie, item_filter: ItemFilter) -> Words:
+def alive_nodes(trie: FlatTrie, item_filter: ItemFilter) -> Words:
     """One bit a node, set if an item under it passes: uint64 [words]."""
     if item_filter.count < SCAN_FROM * len(trie.posting_items):
         leaf_of_item = trie.leaf_of_item

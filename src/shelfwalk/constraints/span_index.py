@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwalk.constraints.compiled import compiled
+from shelfwalk.constraints.index_files import SavedIndex, save_index
 from shelfwalk.constraints.ranges import offsets_of
 from shelfwalk.constraints.span_corpus import Alphabet, Ints, Places, document_of
 from shelfwalk.constraints.token_sequences import TokenSequences
@@ -63,6 +64,13 @@ class DocumentSets:
     documents: Ints
 
 
+def saved_corpus(saved: SavedIndex) -> tuple[Alphabet, Places]:
+    """What every kind of index has saved of its documents."""
+    arrays = saved.arrays
+    alphabet = Alphabet(saved.facts["vocabulary"], arrays["tokens"], arrays["counts"])
+    return alphabet, Places(arrays["starts"], arrays["first_documents"])
+
+
 class SpanIndex(ABC):
     """The spans of a set of documents."""
 
@@ -91,12 +99,22 @@ class SpanIndex(ABC):
         return sum(array.nbytes for array in self.arrays().values())
 
     @abstractmethod
+    def own_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """What is saved of this kind of index alone, by name."""
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What is saved, by name."""
+        return {
+            "tokens": self.alphabet.tokens,
+            "counts": self.alphabet.counts,
+            "starts": self.places.starts,
+            "first_documents": self.places.first_documents,
+            **self.own_arrays(),
+        }
 
-    @abstractmethod
     def save(self, folder: Path) -> None:
         """Write the index into `folder`; the folder holds its former index or all of this one, whatever happens."""
+        save_index(folder, self.kind, {"vocabulary": self.vocabulary}, self.arrays())
 
     @property
     @abstractmethod

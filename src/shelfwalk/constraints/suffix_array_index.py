@@ -15,17 +15,25 @@ the rows as well, so that a step reads memory in a row and not all over the text
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from shelfwalk.constraints.compiled import Integer, compiled, inlined, zeros_below
-from shelfwalk.constraints.index_files import SavedIndex, save_index
+from shelfwalk.constraints.index_files import SavedIndex
 from shelfwalk.constraints.ranges import offsets_of, ranges
 from shelfwalk.constraints.span_corpus import Alphabet, Ints, Places, SpanCorpus, Symbols, read_only
-from shelfwalk.constraints.span_index import HIGH, LOW, NextTokens, SpanIndex, States, as_compiled, row_offsets
+from shelfwalk.constraints.span_index import (
+    HIGH,
+    LOW,
+    NextTokens,
+    SpanIndex,
+    States,
+    as_compiled,
+    row_offsets,
+    saved_corpus,
+)
 from shelfwalk.constraints.suffix_sorting import suffix_array
 from shelfwalk.constraints.token_sequences import TokenSequences
 
@@ -77,30 +85,21 @@ class SuffixArrayIndex(SpanIndex):
         """The index of a folder that `read_index` read."""
         arrays = saved.arrays
         return cls(
-            Alphabet(saved.facts["vocabulary"], arrays["tokens"], arrays["counts"]),
-            Places(arrays["starts"], arrays["first_documents"]),
+            *saved_corpus(saved),
             arrays["text"],
             arrays["suffixes"],
             arrays["columns"],
             arrays["boundaries"],
         )
 
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """What is saved, by name."""
+    def own_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """See `SpanIndex.own_arrays`."""
         return {
-            "tokens": self.alphabet.tokens,
-            "counts": self.alphabet.counts,
-            "starts": self.places.starts,
-            "first_documents": self.places.first_documents,
             "text": self.text,
             "suffixes": self.suffixes,
             "columns": self.columns,
             "boundaries": self.boundaries,
         }
-
-    def save(self, folder: Path) -> None:
-        """Write the index into `folder`, whole or not at all."""
-        save_index(folder, self.kind, {"vocabulary": self.vocabulary}, self.arrays())
 
     @property
     def rows(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwalk.constraints.constraint import END
-from shelfwalk.constraints.trie import Trie
+from shelfwalk.constraints.flat_trie import FlatTrie
 from shelfwalk.errors import UserError
 
 _WORD_BITS = 64
@@ -26,7 +26,7 @@ _Array = TypeVar("_Array", bound=npt.NDArray[np.generic])
 
 def build_trie(
     codes: npt.NDArray[np.int32], rows: npt.NDArray[np.int64] | None, level_sizes: Sequence[int] | None
-) -> Trie:
+) -> FlatTrie:
     """See `Trie.build`."""
     sizes = _checked_sizes(codes, level_sizes)
     rows = _checked_rows(codes, rows)
@@ -36,7 +36,7 @@ def build_trie(
         rows, codes = rows[by_row], codes[by_row]
     ordered = _sorted(codes, sizes)
     starts = _starts_of_nodes(ordered, len(sizes))
-    return Trie(
+    return FlatTrie(
         _frozen(_children(starts.fresh, starts.counts)),
         _frozen(_tokens(ordered, starts.fresh, max(sizes))),
         _frozen(np.append(np.flatnonzero(starts.fresh < len(sizes)), len(codes)).astype(np.int32)),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shelfwalk.constraints.trie import Trie
+from shelfwalk.constraints.flat_trie import FlatTrie
 from shelfwalk.errors import UserError
 from shelfwalk.files import write_whole
 
@@ -26,7 +26,7 @@ _ARRAYS = ("children", "tokens", "posting_offsets", "posting_items")
 _BLOCK = 1 << 20
 
 
-def save_trie(trie: Trie, folder: Path) -> None:
+def save_trie(trie: FlatTrie, folder: Path) -> None:
     """See `Trie.save`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _HEADER).unlink(missing_ok=True)
@@ -45,11 +45,11 @@ def save_trie(trie: Trie, folder: Path) -> None:
     write_whole(folder / _HEADER, json.dumps(header, indent=1) + "\n")
 
 
-def open_trie(folder: Path, *, verify: bool) -> Trie:
+def open_trie(folder: Path, *, verify: bool) -> FlatTrie:
     """See `Trie.open`."""
     header = _read_header(folder)
     arrays = {name: _open_array(folder / f"{name}.npy", header.arrays[name], verify) for name in _ARRAYS}
-    trie = Trie(**arrays, level_sizes=header.level_sizes)
+    trie = FlatTrie(**arrays, level_sizes=header.level_sizes)
     fits = (
         len(trie.children) > 1
         and len(trie.tokens) == trie.children[-1] == trie.first_leaf + trie.leaves

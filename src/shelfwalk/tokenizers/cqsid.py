@@ -24,7 +24,13 @@ from shelfwalk.tokenizers.item_tokenizer import Codes, Progress, Vectors, checke
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
 from shelfwalk.tokenizers.residual_quantisation import Codebook, nearest_codes, residual_codes
 from shelfwalk.tokenizers.rqvae_encoder import Layer, latents_of
-from shelfwalk.tokenizers.tokenizer_files import load_arrays, read_description, save_arrays, write_description
+from shelfwalk.tokenizers.tokenizer_files import (
+    load_arrays,
+    read_description,
+    save_arrays,
+    settings_of,
+    write_description,
+)
 
 _ROWS_AT_A_TIME = 65_536
 
@@ -130,7 +136,7 @@ class CQSIDTokenizer:
     def open(cls, folder: Path) -> Self:
         """Read what `save` wrote; raises UserError if a file is missing or damaged."""
         facts = read_description(folder)
-        tokenizer = cls(CQSIDSettings.from_json(facts["settings"]))
+        tokenizer = cls(settings_of(CQSIDSettings, facts["settings"]))
         tokenizer.losses = tuple(CQSIDLoss(**loss) for loss in facts["losses"])
         layers = len(tokenizer.settings.hidden_widths) + 1
         weights = load_arrays(folder, "encoder_weight", layers)

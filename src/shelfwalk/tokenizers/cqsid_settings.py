@@ -8,7 +8,7 @@ quantisation the contrast stands, and the depth at which the category tree is cu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from shelfwalk.errors import UserError
 from shelfwalk.tokenizers.item_tokenizer import checked_level_sizes
@@ -77,12 +77,6 @@ class CQSIDSettings:
                 f"A decay of {self.decay} with a temperature of {self.temperature} learns nothing: give a decay between"
                 " 0 and 1 and a temperature above 0."
             )
-
-    @classmethod
-    def from_json(cls, facts: dict[str, object]) -> CQSIDSettings:
-        """The inverse of `dataclasses.asdict` followed by JSON, which knows no tuples."""
-        values = {field.name: facts[field.name] for field in fields(cls)}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,13 @@ from shelfwalk.tokenizers.learning_pairs import LearningPairs
 from shelfwalk.tokenizers.residual_quantisation import Codebook, residual_codes
 from shelfwalk.tokenizers.rqvae_encoder import Layer, latents_of
 from shelfwalk.tokenizers.rqvae_settings import EpochLoss, RQVAESettings
-from shelfwalk.tokenizers.tokenizer_files import load_arrays, read_description, save_arrays, write_description
+from shelfwalk.tokenizers.tokenizer_files import (
+    load_arrays,
+    read_description,
+    save_arrays,
+    settings_of,
+    write_description,
+)
 
 
 class RQVAETokenizer:
@@ -82,7 +88,7 @@ class RQVAETokenizer:
     def open(cls, folder: Path) -> Self:
         """Read what `save` wrote; raises UserError if a file is missing or damaged."""
         facts = read_description(folder)
-        tokenizer = cls(RQVAESettings.from_json(facts["settings"]))
+        tokenizer = cls(settings_of(RQVAESettings, facts["settings"]))
         tokenizer.losses = tuple(EpochLoss(**loss) for loss in facts["losses"])
         tokenizer._codebooks = load_arrays(folder, "codebook", len(tokenizer.settings.level_sizes))
         layers = len(tokenizer.settings.hidden_widths) + 1

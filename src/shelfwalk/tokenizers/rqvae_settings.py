@@ -6,7 +6,7 @@ products further epochs lower the reconstruction error but let more items share 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from shelfwalk.errors import UserError
 from shelfwalk.tokenizers.item_tokenizer import checked_level_sizes
@@ -42,12 +42,6 @@ class RQVAESettings:
         for name, size in sizes.items():
             if size < 1:
                 raise UserError(f"The RQ-VAE setting {name} is {size}: give 1 or more.")
-
-    @classmethod
-    def from_json(cls, facts: dict[str, object]) -> RQVAESettings:
-        """The inverse of `dataclasses.asdict` followed by JSON, which knows no tuples."""
-        values = {field.name: facts[field.name] for field in fields(cls)}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,15 @@ from shelfwalk.files import write_whole
 
 DESCRIPTION = "tokenizer.json"
 _FORMAT = 1
+
+
+_Settings = TypeVar("_Settings")
+
+
+def settings_of(kind: type[_Settings], described: Mapping[str, Any]) -> _Settings:
+    """The settings, a dataclass, that a description holds: JSON knows no tuples, so its lists are made tuples again."""
+    values = {field.name: described[field.name] for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def write_description(folder: Path, kind: str, facts: Mapping[str, Any]) -> None:
