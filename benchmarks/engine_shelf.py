@@ -9,6 +9,7 @@ import numpy as np
 
 from measuring import Row, interleaved, row
 from shelfwalk.generators.onnx_generator import OnnxGenerator
+from shelfwalk.generators.prompts import Prompts
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.shelf import Shelf
 
@@ -27,7 +28,9 @@ def shelf_rows(path: Path, rounds: int) -> list[Row]:
         shelf.search(next(texts), 10, "generative", explain=False)
 
     def bare() -> None:
-        memory, cache, tokens = generator.encode(shelf.encoder.encode([next(again)])), generator.start(1), None
+        text = next(again)
+        memory = generator.encode(Prompts.of([text], shelf.encoder.encode([text])))
+        cache, tokens = generator.start(1), None
         for level in range(len(generator.level_sizes)):
             _, cache = generator.step(memory, cache, tokens, level)
             beams = min(BEAM, generator.level_sizes[level])

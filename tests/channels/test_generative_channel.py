@@ -20,6 +20,7 @@ from shelfwalk.constraints.live_trie import LiveTrie
 from shelfwalk.constraints.trie import Trie
 from shelfwalk.data.tables import ITEMS
 from shelfwalk.errors import UserError
+from shelfwalk.generators.prompts import Prompts
 from shelfwalk.generators.time_budget import WIDTHS, CostModel
 
 Floats = npt.NDArray[np.float32]
@@ -50,8 +51,8 @@ class TableGenerator:
     def of_path(self, vector: Floats, path: Sequence[int]) -> float:
         return sum(float(self.log_probabilities(vector, path[:level])[code]) for level, code in enumerate(path))
 
-    def encode(self, query_vectors: Floats) -> Floats:
-        return query_vectors
+    def encode(self, prompts: Prompts) -> Floats:
+        return prompts.vectors
 
     def start(self, queries: int) -> Codes:
         return np.empty((queries, 1, 0), np.int32)

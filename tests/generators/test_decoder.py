@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from shelfwalk.generators.decoder import IdentifierDecoder, level_loss
+from shelfwalk.generators.prompts import Prompts
 from shelfwalk.generators.torch_generator import TorchGenerator
 
 MakeDecoder = Callable[..., IdentifierDecoder]
@@ -160,7 +161,7 @@ def test_the_generator_reorders_its_cache_by_beam(make_decoder: MakeDecoder) -> 
     generator = TorchGenerator(decoder)
     rng = np.random.default_rng(6)
     vectors = rng.normal(size=(3, 10)).astype(np.float32)
-    memory = generator.encode(vectors)
+    memory = generator.encode(Prompts.of([""] * 3, vectors))
     _, cache = generator.step(memory, generator.start(3), None, 0)
     cache = generator.reorder(cache, np.zeros((3, 4), np.int64))
     first = rng.integers(0, 4, size=(3, 4)).astype(np.int32)
@@ -179,6 +180,6 @@ def test_the_generator_reorders_its_cache_by_beam(make_decoder: MakeDecoder) -> 
 def test_encoding_for_a_search_switches_dropout_off(make_decoder: MakeDecoder) -> None:
     decoder = make_decoder((4, 5), dropout=0.5).train()
     generator = TorchGenerator(decoder)
-    vectors = np.ones((1, 10), np.float32)
-    scores = [generator.step(generator.encode(vectors), generator.start(1), None, 0)[0] for _ in range(2)]
+    prompts = Prompts.of([""], np.ones((1, 10), np.float32))
+    scores = [generator.step(generator.encode(prompts), generator.start(1), None, 0)[0] for _ in range(2)]
     np.testing.assert_array_equal(*scores)

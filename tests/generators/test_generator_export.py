@@ -17,6 +17,7 @@ from shelfwalk.generators.beam_search import beam_search
 from shelfwalk.generators.decoder import IdentifierDecoder
 from shelfwalk.generators.export import export_generator
 from shelfwalk.generators.onnx_generator import OnnxGenerator
+from shelfwalk.generators.prompts import Prompts
 from shelfwalk.generators.torch_generator import TorchGenerator
 
 Exported = tuple[IdentifierDecoder, Path]
@@ -28,8 +29,8 @@ def a_trie(level_sizes: tuple[int, ...], items: int = 200) -> Trie:
     )
 
 
-def queries(number: int, dimensions: int = 10) -> np.ndarray:
-    return np.random.default_rng(2).normal(size=(number, dimensions)).astype(np.float32)
+def queries(number: int, dimensions: int = 10) -> Prompts:
+    return Prompts.of([""] * number, np.random.default_rng(2).normal(size=(number, dimensions)).astype(np.float32))
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 50])
@@ -60,13 +61,13 @@ def test_exports_the_smallest_shape(make_decoder: Callable[..., IdentifierDecode
 def test_wide_enough_it_equals_scoring_every_path(exported: Exported) -> None:
     decoder, folder = exported
     trie = a_trie(decoder.shape.level_sizes)
-    paths, vectors = trie.paths(), queries(4)
+    paths, prompts = trie.paths(), queries(4)
     codes = torch.from_numpy(paths.astype(np.int64))
     for generator in (OnnxGenerator(folder), TorchGenerator(decoder)):
-        beams = beam_search(generator, trie, vectors, trie.leaves)
+        beams = beam_search(generator, trie, prompts, trie.leaves)
         for query in range(4):
             with torch.no_grad():
-                logits = decoder(torch.from_numpy(vectors[query]).expand(len(codes), -1), codes)
+                logits = decoder(torch.from_numpy(prompts.vectors[query]).expand(len(codes), -1), codes)
             scores = sum(
                 level.log_softmax(-1).gather(1, codes[:, number, None])[:, 0] for number, level in enumerate(logits)
             )
@@ -81,7 +82,7 @@ def test_a_batch_gives_the_same_as_one_query_at_a_time(exported: Exported) -> No
     trie = a_trie(generator.level_sizes)
     together = beam_search(generator, trie, queries(5), 20)
     for query in range(5):
-        alone = beam_search(generator, trie, queries(5)[query : query + 1], 20)
+        alone = beam_search(generator, trie, queries(5).take([query]), 20)
         np.testing.assert_array_equal(together.codes[query], alone.codes[0])
         np.testing.assert_allclose(together.scores[query], alone.scores[0], rtol=0, atol=1e-5)
 
@@ -129,7 +130,9 @@ from shelfwalk.constraints.trie import Trie
 from shelfwalk.encoders.onnx import OnnxTextEncoder
 from shelfwalk.generators.beam_search import beam_search
 from shelfwalk.generators.onnx_generator import OnnxGenerator
-beams = beam_search(OnnxGenerator(Path({str(folder)!r})), Trie.open(Path({str(tmp_path)!r})), np.ones((1, 10)), 5)
+from shelfwalk.generators.prompts import Prompts
+prompts = Prompts.of([""], np.ones((1, 10), np.float32))
+beams = beam_search(OnnxGenerator(Path({str(folder)!r})), Trie.open(Path({str(tmp_path)!r})), prompts, 5)
 assert beams.found(0) == 5
 print([name for name in ("torch", "transformers", "sentence_transformers", "onnx", "matplotlib", "pandas")
        if name in sys.modules])

@@ -13,6 +13,7 @@ from shelfwalk.generators.beam_search import beam_search
 from shelfwalk.generators.decoder import IdentifierDecoder
 from shelfwalk.generators.int8 import Int8Choice, take_int8_if_alike
 from shelfwalk.generators.onnx_generator import INT8_STEP, OnnxGenerator
+from shelfwalk.generators.prompts import Prompts
 
 
 @pytest.fixture
@@ -24,8 +25,8 @@ def trie() -> Trie:
     return Trie.build(np.random.default_rng(1).integers(0, (9, 5, 7), (60, 3)).astype(np.int32))
 
 
-def queries(number: int) -> np.ndarray:
-    return np.random.default_rng(2).normal(size=(number, 10)).astype(np.float32)
+def queries(number: int) -> Prompts:
+    return Prompts.of([""] * number, np.random.default_rng(2).normal(size=(number, 10)).astype(np.float32))
 
 
 def test_what_agrees_is_taken_and_finds_valid_paths(folder: Path) -> None:
@@ -40,9 +41,9 @@ def test_what_agrees_is_taken_and_finds_valid_paths(folder: Path) -> None:
 def test_the_overlap_is_that_of_the_ten_best(folder: Path) -> None:
     choice = take_int8_if_alike(folder, trie(), queries(5), least_overlap=0)
     shares = []
-    for vector in queries(5):
+    for row in range(5):
         ten = [
-            {tuple(path) for path in beam_search(one, trie(), vector[None], 50).codes[0, :10].tolist()}
+            {tuple(path) for path in beam_search(one, trie(), queries(5).take([row]), 50).codes[0, :10].tolist()}
             for one in (OnnxGenerator(folder), OnnxGenerator(folder, int8=True))
         ]
         shares.append(len(ten[0] & ten[1]) / 10)

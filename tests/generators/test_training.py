@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toy_training import Toy, assert_equal_weights, make_toy, trainer_of, weights_of
+from toy_training import Toy, asked_with, assert_equal_weights, make_toy, trainer_of, weights_of
 
 from shelfwalk.constraints.trie import Trie
 from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.errors import UserError
 from shelfwalk.generators import training
 from shelfwalk.generators.beam_search import beam_search
-from shelfwalk.generators.torch_generator import TorchGenerator
-from shelfwalk.generators.training import FrozenQueries, Trainer
+from shelfwalk.generators.decoder import IdentifierDecoder
+from shelfwalk.generators.decoder_backbone import DecoderBackbone
+from shelfwalk.generators.examples import Asked
+from shelfwalk.generators.training import Trainer
 
 NO_PAIRS = QueryItemPairs.of(())
 
@@ -28,28 +30,33 @@ def toy() -> Toy:
     return make_toy()
 
 
+def decoder_of(trainer: Trainer) -> IdentifierDecoder:
+    assert isinstance(trainer.backbone, DecoderBackbone)
+    return trainer.backbone.decoder
+
+
 def test_held_out_queries_come_to_generate_their_identifiers(toy: Toy, tmp_path: Path) -> None:
-    trainer = trainer_of(toy.data(), tmp_path, steps=100)
+    trainer = trainer_of(toy.examples(), tmp_path, steps=100)
     before = trainer.held_out_loss()
     report = trainer.run()
     assert before > 0.8 * math.log(12)
     assert report.held_out_loss < 0.2 * before
-    asked = toy.query_vectors[toy.held_out.query_rows]
-    best = beam_search(TorchGenerator(trainer.decoder), Trie.build(toy.codes), asked, width=3).codes[:, 0]
+    asked = asked_with(toy.query_vectors[toy.held_out.query_rows])
+    best = beam_search(trainer.backbone.generator(), Trie.build(toy.codes), asked, width=3).codes[:, 0]
     assert (best == toy.codes[toy.held_out.item_rows]).all(axis=1).mean() >= 0.9
 
 
 def test_items_alone_teach_items(toy: Toy, tmp_path: Path) -> None:
     """With a single pair to train on, what is learned of the other items comes from the items themselves."""
     one = QueryItemPairs(toy.train.queries, toy.train.query_rows[:1], toy.train.item_rows[:1])
-    with_items = trainer_of(toy.data(train=one), tmp_path / "with", item_share=0.9).run()
-    without = trainer_of(toy.data(train=one), tmp_path / "without", item_share=0.0).run()
+    with_items = trainer_of(toy.examples(train=one, item_share=0.9), tmp_path / "with").run()
+    without = trainer_of(toy.examples(train=one, item_share=0.0), tmp_path / "without").run()
     assert with_items.held_out_loss < 0.5 < without.held_out_loss
 
 
 def test_the_report_and_the_progress_tell_every_step(toy: Toy, tmp_path: Path) -> None:
     told: list[tuple[int, float]] = []
-    trainer = trainer_of(toy.data(), tmp_path, steps=50)
+    trainer = trainer_of(toy.examples(), tmp_path, steps=50)
     report = trainer.run(lambda step, loss: told.append((step, loss)))
     assert [step for step, _ in told] == list(range(1, 51))
     assert report.train_losses == tuple(loss for step, loss in told if step in {20, 40, 50})
@@ -61,7 +68,7 @@ def test_the_report_and_the_progress_tell_every_step(toy: Toy, tmp_path: Path) -
 def test_training_stops_early_and_keeps_the_best_weights(toy: Toy, tmp_path: Path) -> None:
     # What is held out contradicts what is trained on: the better one is learned, the worse the other.
     wrong = QueryItemPairs(toy.held_out.queries, toy.held_out.query_rows, np.roll(toy.held_out.item_rows, 1))
-    trainer = trainer_of(toy.data(held_out=wrong), tmp_path, steps=500, validate_every=10, patience=3)
+    trainer = trainer_of(toy.examples(held_out_pairs=wrong), tmp_path, steps=500, validate_every=10, patience=3)
     seen: dict[int, dict[str, torch.Tensor]] = {}
     report = trainer.run(lambda step, _: seen.update({step: weights_of(trainer)}))
     assert report.stopped_early
@@ -72,19 +79,19 @@ def test_training_stops_early_and_keeps_the_best_weights(toy: Toy, tmp_path: Pat
 
 
 def test_without_held_out_pairs_the_training_loss_decides(toy: Toy, tmp_path: Path) -> None:
-    report = trainer_of(toy.data(held_out=NO_PAIRS), tmp_path).run()
+    report = trainer_of(toy.examples(held_out_pairs=NO_PAIRS), tmp_path).run()
     assert report.held_out_losses == report.train_losses
 
 
 def test_without_a_pair_there_is_nothing_to_train_on(toy: Toy, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^There is no pair of a query and an item to train on: .*\.$"):
-        trainer_of(toy.data(train=NO_PAIRS), tmp_path)
+        trainer_of(toy.examples(train=NO_PAIRS), tmp_path)
 
 
-def not_a_number(toy: Toy, pairs: QueryItemPairs) -> FrozenQueries:
+def not_a_number(toy: Toy, pairs: QueryItemPairs) -> Asked:
     vectors = toy.query_vectors.copy()
     vectors[pairs.query_rows] = np.nan
-    return FrozenQueries(vectors)
+    return Asked(pairs.queries, vectors)
 
 
 @pytest.mark.parametrize("case", ["learning rate", "training vectors", "held-out vectors"])
@@ -95,7 +102,7 @@ def test_a_loss_that_is_no_number_ends_training_in_a_sentence(toy: Toy, tmp_path
         "held-out vectors": {"queries": not_a_number(toy, toy.held_out)},
     }[case]
     settings = {"learning_rate": 1e12} if case == "learning rate" else {}
-    trainer = trainer_of(toy.data(**changed), tmp_path, **settings)
+    trainer = trainer_of(toy.examples(**changed), tmp_path, **settings)
     with pytest.raises(
         UserError, match=r"^Training diverged after \d+ steps \(loss (nan|inf)\): lower training\."
     ) as told:
@@ -108,10 +115,10 @@ def test_a_loss_that_is_no_number_ends_training_in_a_sentence(toy: Toy, tmp_path
 def test_a_batch_is_pairs_and_items_that_ask_for_themselves(
     toy: Toy, tmp_path: Path, batch: int, item_share: float, items: int
 ) -> None:
-    settings = {"batch": batch, "item_share": item_share, "steps": 3, "validate_every": 3}
-    trainer = trainer_of(toy.data(held_out=NO_PAIRS), tmp_path, **settings)
+    settings = {"batch": batch, "steps": 3, "validate_every": 3}
+    trainer = trainer_of(toy.examples(held_out_pairs=NO_PAIRS, item_share=item_share), tmp_path, **settings)
     batches: list[tuple[torch.Tensor, torch.Tensor]] = []
-    trainer.decoder.register_forward_pre_hook(lambda _, given: batches.append(given))
+    decoder_of(trainer).register_forward_pre_hook(lambda _, given: batches.append(given))
     trainer.run()
     asked = {
         (toy.query_vectors[query].tobytes(), tuple(toy.codes[item]))
@@ -131,26 +138,29 @@ def test_vectors_that_are_memory_mapped_train_alike_without_a_warning(toy: Toy, 
     np.save(tmp_path / "items.npy", toy.item_vectors)
     np.save(tmp_path / "queries.npy", toy.query_vectors)
     items, queries = (np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("items", "queries"))
-    in_memory = trainer_of(toy.data(), tmp_path / "memory")
+    in_memory = trainer_of(toy.examples(), tmp_path / "memory")
     in_memory.run()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        mapped = trainer_of(toy.data(item_vectors=items, queries=FrozenQueries(queries)), tmp_path / "mapped")
+        names = toy.examples().items.texts
+        mapped = trainer_of(
+            toy.examples(items=Asked(names, items), queries=Asked(toy.train.queries, queries)), tmp_path / "mapped"
+        )
         mapped.run()
     assert_equal_weights(weights_of(in_memory), weights_of(mapped))
 
 
 def held_out_loss(toy: Toy, folder: Path, **settings: Any) -> float:
-    return trainer_of(toy.data(), folder, **settings).held_out_loss()
+    return trainer_of(toy.examples(), folder, **settings).held_out_loss()
 
 
 def test_the_held_out_loss_is_the_mean_over_its_pairs_whatever_the_batch(toy: Toy, tmp_path: Path) -> None:
-    trainer: Trainer = trainer_of(toy.data(), tmp_path)
-    trainer.decoder.eval()
+    trainer: Trainer = trainer_of(toy.examples(), tmp_path)
+    trainer.backbone.eval()
     vectors = torch.from_numpy(toy.query_vectors[toy.held_out.query_rows])
     codes = torch.from_numpy(toy.codes[toy.held_out.item_rows].astype(np.int64))
     with torch.no_grad():
-        levels = [level.log_softmax(dim=-1).numpy() for level in trainer.decoder(vectors, codes)]
+        levels = [level.log_softmax(dim=-1).numpy() for level in decoder_of(trainer)(vectors, codes)]
     slow = [
         -sum(float(level[row, code]) for level, code in zip(levels, path, strict=True))
         for row, path in enumerate(codes)
@@ -163,7 +173,7 @@ def test_of_many_held_out_pairs_always_the_same_are_taken(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everything = held_out_loss(toy, tmp_path)
-    monkeypatch.setattr(training, "_VALIDATION_PAIRS", 10)
+    monkeypatch.setattr(training, "_VALIDATION_EXAMPLES", 10)
     assert held_out_loss(toy, tmp_path) == held_out_loss(toy, tmp_path) != everything
 
 

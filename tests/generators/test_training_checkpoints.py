@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from toy_training import Toy, assert_equal_weights, make_toy, small_decoder, trainer_of, weights_of
 
 from shelfwalk.generators import training
-from shelfwalk.generators.decoder import IdentifierDecoder
+from shelfwalk.generators.backbone import Backbone
+from shelfwalk.generators.decoder_backbone import DecoderBackbone
 from shelfwalk.generators.training import Trainer, TrainingReport
 
 
@@ -26,9 +27,9 @@ def uninterrupted(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> tuple[T
     return trainer.run(), weights_of(trainer)
 
 
-def short_run(toy: Toy, folder: Path, decoder: IdentifierDecoder | None = None, **settings: Any) -> Trainer:
+def short_run(toy: Toy, folder: Path, backbone: Backbone | None = None, **settings: Any) -> Trainer:
     """Thirty steps with a validation after every ten, where nothing else is asked for."""
-    return trainer_of(toy.data(), folder, decoder, **({"steps": 30, "validate_every": 10} | settings))
+    return trainer_of(toy.examples(), folder, backbone, **({"steps": 30, "validate_every": 10} | settings))
 
 
 def stop_at(*steps: int) -> Any:
@@ -55,7 +56,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
         with pytest.raises(KeyboardInterrupt):
             short_run(toy, tmp_path).run(stop_at(stop))
     # Where there is a checkpoint, nothing of the new decoder's own start may be left.
-    started = small_decoder(seed=99) if max(stops) > 10 else small_decoder()
+    started = DecoderBackbone(small_decoder(seed=99 if max(stops) > 10 else 0))
     told: list[int] = []
     trainer = short_run(toy, tmp_path, started)
     report = trainer.run(lambda step, _: told.append(step))
@@ -67,7 +68,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 def test_a_finished_run_is_not_run_again(toy: Toy, tmp_path: Path) -> None:
     first = short_run(toy, tmp_path)
     report = first.run()
-    again = short_run(toy, tmp_path, small_decoder(seed=99))
+    again = short_run(toy, tmp_path, DecoderBackbone(small_decoder(seed=99)))
     assert again.run(stop_at(*range(1, 1_000))) == report
     assert_equal_weights(weights_of(again), weights_of(first))
 

@@ -11,9 +11,13 @@ import numpy.typing as npt
 import torch
 
 from shelfwalk.data.query_item_pairs import QueryItemPairs
+from shelfwalk.generators.backbone import Backbone
 from shelfwalk.generators.decoder import DecoderShape, IdentifierDecoder
+from shelfwalk.generators.decoder_backbone import DecoderBackbone
+from shelfwalk.generators.examples import Asked, QueryExamples
+from shelfwalk.generators.prompts import Prompts
 from shelfwalk.generators.settings import TrainingSettings
-from shelfwalk.generators.training import FrozenQueries, QuerySource, Trainer, TrainingData
+from shelfwalk.generators.training import Trainer
 
 LEVEL_SIZES = (4, 3)
 DIMENSIONS = 12
@@ -30,15 +34,16 @@ class Toy:
     train: QueryItemPairs
     held_out: QueryItemPairs
 
-    def data(self, **changed: Any) -> TrainingData:
+    def examples(self, **changed: Any) -> QueryExamples:
         parts: dict[str, Any] = {
-            "queries": FrozenQueries(self.query_vectors),
-            "train": self.train,
-            "held_out": self.held_out,
-            "item_vectors": self.item_vectors,
+            "queries": Asked(self.train.queries, self.query_vectors),
+            "items": Asked(tuple(f"item {row}" for row in range(len(self.codes))), self.item_vectors),
             "codes": self.codes,
+            "train": self.train,
+            "held_out_pairs": self.held_out,
+            "item_share": 0.125,
         }
-        return TrainingData(**(parts | changed))
+        return QueryExamples(**(parts | changed))
 
 
 def make_toy(dimensions: int = DIMENSIONS) -> Toy:
@@ -69,20 +74,19 @@ def small_decoder(seed: int = 0, dimensions: int = DIMENSIONS) -> IdentifierDeco
         return IdentifierDecoder(shape)
 
 
-def trainer_of(data: TrainingData, folder: Path, decoder: IdentifierDecoder | None = None, **settings: Any) -> Trainer:
+def asked_with(vectors: npt.NDArray[np.float32]) -> Prompts:
+    return Prompts.of([""] * len(vectors), vectors)
+
+
+def trainer_of(examples: QueryExamples, folder: Path, backbone: Backbone | None = None, **settings: Any) -> Trainer:
     chosen = {"steps": 60, "batch": 32, "learning_rate": 0.01, "warm_up_steps": 5, "validate_every": 20} | settings
-    decoder = decoder or small_decoder(dimensions=data.item_vectors.shape[1])
-    return Trainer(decoder, data, TrainingSettings(**chosen), 0, folder)
+    backbone = backbone or DecoderBackbone(small_decoder(dimensions=examples.items.vectors.shape[1]))
+    return Trainer(backbone, examples, TrainingSettings(**chosen), 0, folder)
 
 
-def weights_of(trainer: Trainer, queries: QuerySource | None = None) -> dict[str, torch.Tensor]:
+def weights_of(trainer: Trainer) -> dict[str, torch.Tensor]:
     """Copies of all weights that the trainer trains."""
-    modules = {"decoder": trainer.decoder, **(queries.modules_by_name() if queries else {})}
-    return {
-        f"{name}.{key}": tensor.clone()
-        for name, module in modules.items()
-        for key, tensor in module.state_dict().items()
-    }
+    return {name: tensor.clone() for name, tensor in trainer.backbone.state_dict().items()}
 
 
 def assert_equal_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:

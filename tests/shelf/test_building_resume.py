@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from shelfwalk.generators.onnx_generator import OnnxGenerator
+from shelfwalk.generators.prompts import Prompts
 from shelfwalk.recipes.recipe import Recipe
 from shelfwalk.shelf.building import build_shelf
 from shelfwalk.shelf.shelf import Shelf
@@ -96,7 +97,7 @@ def check_same_shelf(expected: Path, actual: Path) -> None:
     scores = []
     for shelf in (one, other):
         generator = OnnxGenerator(shelf.folder / "generator")
-        memory = generator.encode(vectors)
+        memory = generator.encode(Prompts.of([""] * len(vectors), vectors))
         first, cache = generator.step(memory, generator.start(len(vectors)), None, 0)
         second, _ = generator.step(memory, cache, np.full((len(vectors), 1), 3, np.int32), 1)
         scores.append((first, second))

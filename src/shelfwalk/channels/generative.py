@@ -27,6 +27,7 @@ from shelfwalk.constraints.trie import Trie
 from shelfwalk.errors import UserError
 from shelfwalk.generators.beam_search import Beams, beam_search
 from shelfwalk.generators.generator import Generator
+from shelfwalk.generators.prompts import Prompts
 from shelfwalk.generators.time_budget import Choice, CostModel
 from shelfwalk.ranking.in_cluster import Candidates, InClusterWeights, expand, in_cluster_scores
 from shelfwalk.settings import Settings
@@ -102,7 +103,7 @@ class GenerativeChannel:
 
     def __init__(
         self,
-        generator: Generator,
+        generator: Generator[Prompts],
         trie: Trie,
         vectors: npt.NDArray[np.float32],
         labels: ClusterLabels,
@@ -188,7 +189,8 @@ class GenerativeChannel:
             vectors = np.stack([request.vector for request in requests])
         else:
             vectors = self._encoder.encode([request.query for request in requests])
-        return beam_search(self._generator, identifiers, vectors, beam or self.settings.beam)
+        prompts = Prompts.of([request.query for request in requests], vectors)
+        return beam_search(self._generator, identifiers, prompts, beam or self.settings.beam)
 
     def _scored(
         self, request: Request, identifiers: Identifiers, beams: Beams

@@ -26,7 +26,7 @@ from shelfwalk.constraints.constraint import END, Constraint, TokenRanges
 from shelfwalk.constraints.constraint_batch import NO_STATE, ConstraintBatch
 from shelfwalk.generators.beam_kernels import best_extensions, ending_paths
 from shelfwalk.generators.finished_paths import FinishedPaths
-from shelfwalk.generators.generator import FloatArray, Generator
+from shelfwalk.generators.generator import FloatArray, Generator, P
 from shelfwalk.generators.scoring import Scoring
 
 PLAIN = Scoring()
@@ -54,24 +54,24 @@ class Beams:
 
 
 def beam_search(
-    generator: Generator,
+    generator: Generator[P],
     constraint: Constraint | Sequence[Constraint],
-    query_vectors: FloatArray,
+    prompts: P,
     width: int | Sequence[int],
     scoring: Scoring = PLAIN,
 ) -> Beams:
-    """Return the `width` best paths of every query vector of [queries, dimensions].
+    """Return the `width` best paths of every prompt, each of which is a query.
 
     `constraint` and `width` are for all queries, or one for each. Raises ValueError if a width is below 1, if their
     number is not that of the queries, or if a path may end early and the generator knows no end.
     """
-    queries, levels = len(query_vectors), len(generator.level_sizes)
+    queries, levels = len(prompts), len(generator.level_sizes)
     widths = _widths(width, queries)
     constraints = ConstraintBatch(constraint, queries)
     search = _Search(constraints, widths, scoring, levels, generator.end_column)
     beams, finished = search.opening(), FinishedPaths.none(levels, constraints.width)
     if queries:
-        memory, cache = generator.encode(query_vectors), generator.start(queries)
+        memory, cache = generator.encode(prompts), generator.start(queries)
     for level in range(levels if queries else 0):
         steps, cache = generator.step(memory, cache, beams.codes[:, :, -1] if level else None, level)
         beams, parents, finished = search.extended(beams, finished, scoring.tempered(steps))

@@ -1,21 +1,25 @@
 """The contract between a model that scores codes and the one beam search, in plain arrays.
 
-A generator knows nothing of products or of text: query vectors come in, log-probabilities of codes go out, level by
-level. Memory and cache are the generator's own; the search only hands them back, reordered by beam.
+A generator knows nothing of products: prompts come in (the search only counts them), log-probabilities of codes go out,
+level by level. Memory and cache are the generator's own; the search only hands them back, reordered by beam.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sized
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
+P = TypeVar("P", bound=Sized)
+"""What a generator is asked with; those of shelves are asked with `Prompts`."""
+P_contra = TypeVar("P_contra", bound=Sized, contravariant=True)
 
 
-class Generator(Protocol):
-    """From query vectors to log-probabilities of the codes of the next level."""
+class Generator(Protocol[P_contra]):
+    """From prompts to log-probabilities of the codes of the next level."""
 
     @property
     def level_sizes(self) -> tuple[int, ...]:
@@ -30,8 +34,8 @@ class Generator(Protocol):
         """
         ...
 
-    def encode(self, query_vectors: FloatArray) -> Any:
-        """What every step needs of the queries [queries, dimensions], computed once."""
+    def encode(self, prompts: P_contra) -> Any:
+        """What every step needs of the prompts, one a query, computed once."""
         ...
 
     def start(self, queries: int) -> Any:

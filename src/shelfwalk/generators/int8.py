@@ -17,8 +17,8 @@ import numpy as np
 from shelfwalk.constraints.constraint import Constraint
 from shelfwalk.encoders.export import quantise
 from shelfwalk.generators.beam_search import Beams, beam_search
-from shelfwalk.generators.generator import FloatArray
 from shelfwalk.generators.onnx_generator import INT8_STEP, OnnxGenerator
+from shelfwalk.generators.prompts import Prompts
 
 LEAST_OVERLAP = 0.98
 WIDTH = 50
@@ -34,23 +34,21 @@ class Int8Choice:
 
 
 def take_int8_if_alike(
-    folder: Path, constraint: Constraint, query_vectors: FloatArray, least_overlap: float = LEAST_OVERLAP
+    folder: Path, constraint: Constraint, prompts: Prompts, least_overlap: float = LEAST_OVERLAP
 ) -> Int8Choice:
-    """Quantise the step of the decoder in `folder`, and keep it if it agrees on `query_vectors` [queries, dimensions].
+    """Quantise the step of the decoder in `folder`, and keep it if it agrees on `prompts`.
 
     Raises ValueError if there are no queries to compare on.
     """
-    if len(query_vectors) == 0:
+    if len(prompts) == 0:
         raise ValueError("int8 is compared with float on queries, and there are none")
     # Not its look-ups: one of them is of minus infinities.
     quantise(folder / "step.onnx", folder / INT8_STEP, ["MatMul"])
     exact, small = OnnxGenerator(folder), OnnxGenerator(folder, int8=True)
     # One query at a time, as a service searches.
     shares = [
-        _overlap(
-            beam_search(exact, constraint, vector[None], WIDTH), beam_search(small, constraint, vector[None], WIDTH)
-        )
-        for vector in query_vectors
+        _overlap(beam_search(exact, constraint, prompt, WIDTH), beam_search(small, constraint, prompt, WIDTH))
+        for prompt in (prompts.take([row]) for row in range(len(prompts)))
     ]
     overlap = float(np.mean(shares))
     if overlap < least_overlap:

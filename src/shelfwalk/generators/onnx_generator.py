@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from shelfwalk.encoders.onnx import onnx_session
 from shelfwalk.generators.generator import FloatArray
+from shelfwalk.generators.prompts import Prompts
 
 INT8_STEP = "step_int8.onnx"
 
@@ -48,9 +49,9 @@ class OnnxGenerator:
         """None: every path has all levels."""
         return None
 
-    def encode(self, query_vectors: FloatArray) -> _Memory:
-        """Keys and values of the queries [queries, dimensions]."""
-        vectors = np.ascontiguousarray(query_vectors, np.float32)
+    def encode(self, prompts: Prompts) -> _Memory:
+        """Keys and values of the prompts' vectors."""
+        vectors = np.ascontiguousarray(prompts.vectors, np.float32)
         return _Memory(vectors, self._memory.run(None, {"query_vectors": vectors})[0])
 
     def start(self, queries: int) -> FloatArray:

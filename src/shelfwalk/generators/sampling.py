@@ -20,7 +20,7 @@ import numpy.typing as npt
 from shelfwalk.constraints.constraint import END, Constraint
 from shelfwalk.constraints.constraint_batch import ConstraintBatch
 from shelfwalk.constraints.ranges import ranges
-from shelfwalk.generators.generator import FloatArray, Generator
+from shelfwalk.generators.generator import FloatArray, Generator, P
 from shelfwalk.generators.scoring import Scoring
 
 NO_CODE = -1
@@ -65,25 +65,25 @@ class _Paths:
 
 
 def sample_paths(
-    generator: Generator,
+    generator: Generator[P],
     constraint: Constraint | Sequence[Constraint],
-    query_vectors: FloatArray,
+    prompts: P,
     count: int,
     seeds: Sequence[int],
     temperature: float = 1.0,
 ) -> Samples:
-    """Draw `count` distinct paths for every query vector of [queries, dimensions], or all where there are fewer.
+    """Draw `count` distinct paths for every prompt, each of which is a query, or all where there are fewer.
 
     `seeds` [queries]: the same seed draws the same paths, whatever else is in the batch. Raises ValueError if `count`
     is below 1, if there is not one seed a query, or if a path may end early and the generator knows no end.
     """
-    queries, levels = len(query_vectors), len(generator.level_sizes)
+    queries, levels = len(prompts), len(generator.level_sizes)
     if count < 1 or len(seeds) != queries:
         raise ValueError(f"draw at least 1 path with a seed for each of {queries} queries, not {count}, {len(seeds)}")
     constraints = ConstraintBatch(constraint, queries)
     chance = [np.random.default_rng(seed) for seed in seeds]
     paths = _opening(constraints, chance, levels)
-    memory, cache = (generator.encode(query_vectors), generator.start(queries)) if queries else (None, None)
+    memory, cache = (generator.encode(prompts), generator.start(queries)) if queries else (None, None)
     tokens: npt.NDArray[np.int32] | None = None
     for level in range(levels):
         if not paths.is_open.any():

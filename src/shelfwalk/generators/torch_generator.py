@@ -11,6 +11,7 @@ from torch import Tensor
 
 from shelfwalk.generators.decoder import IdentifierDecoder
 from shelfwalk.generators.generator import FloatArray
+from shelfwalk.generators.prompts import Prompts
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ class TorchGenerator:
         return None
 
     @torch.no_grad()
-    def encode(self, query_vectors: FloatArray) -> _Memory:
-        """Keys and values of the queries [queries, dimensions]."""
+    def encode(self, prompts: Prompts) -> _Memory:
+        """Keys and values of the prompts' vectors."""
         self._decoder.eval()
-        vectors = torch.from_numpy(np.ascontiguousarray(query_vectors, np.float32))
+        vectors = torch.from_numpy(np.ascontiguousarray(prompts.vectors, np.float32))
         return _Memory(vectors, self._decoder.memory(vectors))
 
     def start(self, queries: int) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from shelfwalk.encoders.onnx import EncoderCard, OnnxTextEncoder
+from shelfwalk.generators.examples import Asked, QueryExamples
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
 from shelfwalk.shelf.identifier_step import codes_of_items
@@ -31,27 +32,31 @@ def train_generator(
 
     from shelfwalk.encoders.export import export_onnx, load_encoder
     from shelfwalk.generators.decoder import DecoderShape, IdentifierDecoder
-    from shelfwalk.generators.export import export_generator
-    from shelfwalk.generators.training import FrozenQueries, QuerySource, TrainedQueries, Trainer, TrainingData
+    from shelfwalk.generators.decoder_backbone import DecoderBackbone
+    from shelfwalk.generators.training import Trainer
 
     torch.set_num_threads(build.threads)
     torch.manual_seed(build.seed)
     item_vectors, settings, read = np.asarray(vectors.items()), build.recipe.training, read_pairs(pairs)
     sizes = tuple(identifiers.facts["level_sizes"])
     decoder = IdentifierDecoder(DecoderShape(item_vectors.shape[1], sizes, **build.recipe.generator.model_dump()))
-    queries: QuerySource = FrozenQueries(vectors.queries())
-    if settings.train_encoder:
-        queries = TrainedQueries(load_encoder(build.weights_folder), read.queries)
-    train, codes = read.mixed(settings.logged_share), codes_of_items(identifiers)
-    data = TrainingData(queries, train, read.to_choose_by(), item_vectors, codes)
-    trainer = Trainer(decoder, data, settings, build.seed, checkpoints)
+    backbone = DecoderBackbone(decoder, load_encoder(build.weights_folder) if settings.train_encoder else None)
+    examples = QueryExamples(
+        Asked(read.queries, vectors.queries()),
+        Asked(build.items["title"].to_pylist(), item_vectors),
+        codes_of_items(identifiers),
+        read.mixed(settings.logged_share),
+        read.to_choose_by(),
+        settings.item_share,
+    )
+    trainer = Trainer(backbone, examples, settings, build.seed, checkpoints)
     stage = "Training the generator"
     report = trainer.run(lambda step, loss: build.progress(f"{stage} (loss {loss:.2f})", step, settings.steps))
     build.progress("Exporting the generator", 0, 1)
-    export_generator(decoder, folder / layout.GENERATOR)
-    if isinstance(queries, TrainedQueries):
+    backbone.export(folder / layout.GENERATOR)
+    if backbone.encoder is not None:
         card = OnnxTextEncoder(text_encoder).card
         own = EncoderCard(f"{card.name}, fine-tuned", "of this shelf", card.dimensions, card.token_limit, "float32")
-        export_onnx(queries.encoder.eval(), folder / layout.GENERATOR_ENCODER, own)
+        export_onnx(backbone.encoder.eval(), folder / layout.GENERATOR_ENCODER, own)
     build.progress("Exporting the generator", 1, 1)
     return {"training": asdict(report)}

@@ -1,0 +1,63 @@
+"""The default backbone: a small decoder of our own over the vectors of a pretrained text encoder.
+
+In: an `IdentifierDecoder`, and the encoder where it learns along. Out: the loss of a batch; once trained, `memory.onnx`
+and `step.onnx`. A frozen encoder's vectors come with the prompts, made once; one that learns reads their texts anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shelfwalk.generators.backbone import Backbone
+from shelfwalk.generators.decoder import IdentifierDecoder, level_loss
+from shelfwalk.generators.export import export_generator
+from shelfwalk.generators.prompts import Prompts
+from shelfwalk.generators.settings import TrainingSettings
+from shelfwalk.generators.torch_generator import TorchGenerator
+from shelfwalk.tokenizers.number_type import bfloat16_is_native
+
+
+class DecoderBackbone(Backbone):
+    """A decoder, and the sentence-transformers encoder that is fine-tuned with it, if one is."""
+
+    def __init__(self, decoder: IdentifierDecoder, encoder: Any | None = None) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.encoder: Any | None = encoder
+        self._autocast = bfloat16_is_native()
+
+    def forward(self, prompts: Prompts, codes: Tensor) -> Tensor:
+        """See `Backbone.forward`."""
+        vectors = self.vectors(prompts)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._autocast):
+            logits = self.decoder(vectors, codes)
+        return level_loss(logits, codes)
+
+    def vectors(self, prompts: Prompts) -> Tensor:
+        """Unit vectors [prompts, dimensions]; a text that stands in a batch more than once is encoded once."""
+        if self.encoder is None:
+            return torch.from_numpy(prompts.vectors)
+        distinct, place = np.unique(prompts.texts, return_inverse=True)
+        features = self.encoder.preprocess(distinct.tolist())
+        vectors = nn.functional.normalize(self.encoder(features)["sentence_embedding"].float(), dim=-1)
+        return vectors[torch.from_numpy(place)]
+
+    def parameter_groups(self, settings: TrainingSettings) -> list[dict[str, Any]]:
+        """See `Backbone.parameter_groups`."""
+        groups = [{"params": list(self.decoder.parameters()), "lr": settings.learning_rate}]
+        if self.encoder is not None:
+            groups.append({"params": list(self.encoder.parameters()), "lr": settings.encoder_learning_rate})
+        return groups
+
+    def generator(self) -> TorchGenerator:
+        """See `Backbone.generator`."""
+        return TorchGenerator(self.decoder)
+
+    def export(self, folder: Path) -> None:
+        """See `Backbone.export`; the encoder is not part of it."""
+        export_generator(self.decoder, folder)

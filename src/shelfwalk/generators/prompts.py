@@ -1,0 +1,41 @@
+"""What identifiers are generated for: a batch of prompts.
+
+In: the texts of queries (or of items that ask for themselves), their vectors by the shelf's encoder, and the
+identifiers that each shopper has lately clicked or bought. Out: one object that training, rollouts, evaluation and
+search all hand to a generator, which takes of it what its backbone reads: the default one the vectors, a language model
+the texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """A batch of prompts.
+
+    `texts` [prompts]; `vectors` float32 [prompts, dimensions]; `histories` int32 [prompts, length, levels], identifiers
+    with the latest first, −1 where a history or an identifier is shorter; length 0 for shoppers that are not known.
+    """
+
+    texts: tuple[str, ...]
+    vectors: npt.NDArray[np.float32]
+    histories: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> Self:
+        """Prompts of shoppers that are not known."""
+        return cls(tuple(texts), vectors, np.empty((len(texts), 0, 0), np.int32))
+
+    def take(self, rows: npt.NDArray[np.integer] | Sequence[int]) -> Self:
+        """Those of the prompts."""
+        return type(self)(tuple(self.texts[row] for row in rows), self.vectors[rows], self.histories[rows])
+
+    def __len__(self) -> int:
+        return len(self.texts)
