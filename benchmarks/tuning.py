@@ -1,11 +1,11 @@
-"""Tries settings of a recipe and says which is best on held-out queries of the training data: a tuning budget in writing.
+"""Tries settings of a recipe and says which is best on held-out training queries: a tuning budget in writing.
 
     python benchmarks/tuning.py demo/standard-market --recipe dssm --try two_tower.temperature=0.02,0.05,0.1
 
-builds the recipe once for every combination of the values, at one place, so that the steps that come before the changed
-ones are made once, and appends a line for each to benchmarks/results/tuning.jsonl. A combination that has its line is not
-built again. No evaluation query is read: two towers are judged by recall at 100 of held-out clicks, a generator by recall
-at 100 of its channel on held-out queries.
+builds the recipe once for every combination of the values, at one place, so that the steps that come before the
+changed ones are made once, and appends a line for each to benchmarks/results/tuning.jsonl. A combination that has its
+line is not built again. No evaluation query is read: two towers are judged by recall at 100 of held-out clicks, a
+generator by recall at 100 of its channel on held-out queries.
 """
 
 from __future__ import annotations
