@@ -170,11 +170,17 @@ class Shelf:
         fusions = {name: self.fusion_weights(name) for name in channels if name in (BASELINE, FUSED)}
         needed = {*channels, *(part for weights in fusions.values() for part in weights)}
         depth = max(k, DEPTH) if fusions else k
-        history = history_rows(self.items["item_id"], shopper)
-        vector = self._query_vector(query) if needed - {"bm25"} else np.empty(0, np.float32)
-        request = Request(query, vector, item_filter, history)
+        request = self.request(query, item_filter, shopper, encoded=bool(needed - {"bm25"}))
         hits = {name: self.channel(name).search(request, depth) for name in BASE_CHANNELS if name in needed}
         return {**hits, **{name: fuse(hits, weights, k) for name, weights in fusions.items()}}
+
+    def request(
+        self, query: str, item_filter: ItemFilter | None = None, shopper: Sequence[str] = (), *, encoded: bool = True
+    ) -> Request:
+        """What a channel is asked; without a vector where it is not `encoded`. Raises UserError as `search`."""
+        history = history_rows(self.items["item_id"], shopper)
+        vector = self._query_vector(query) if encoded else np.empty(0, np.float32)
+        return Request(query, vector, item_filter, history)
 
     def fusion_weights(self, name: str) -> dict[str, float]:
         """The weights of the channels in a fused channel."""
