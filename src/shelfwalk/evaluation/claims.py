@@ -34,10 +34,14 @@ Arms = Annotated[tuple[Arm, ...], Field(min_length=1)]
 
 
 class ClaimedData(Settings):
-    """What claims are tested on; `hash` names its content, "" where it is not fixed yet."""
+    """What claims are tested on; `hash` names its content, "" where it is not fixed yet.
+
+    `visits`: so many visits of a simulated market with their shoppers' histories are asked, in place of its queries.
+    """
 
     title: str = Field(min_length=1)
     hash: str = Field(default="", pattern=r"^([0-9a-f]{16})?$")
+    visits: int | None = Field(default=None, ge=1)
 
 
 class _Claim(Settings):
