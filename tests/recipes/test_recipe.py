@@ -104,7 +104,7 @@ def test_the_published_order_names_a_recipe_anew_and_leaving_it_out_does_not() -
     assert plain.generative.in_cluster_order is None
     assert "in_cluster_order" not in plain.model_dump_json(exclude_none=True)
     assert ordered.hash != plain.hash
-    with pytest.raises(UserError, match="generative.in_cluster_order"):
+    with pytest.raises(UserError, match=r"generative\.in_cluster_order"):
         parse_recipe(f'{LEAST}[generative]\nin_cluster_order = "cosine"\n', "x")
 
 

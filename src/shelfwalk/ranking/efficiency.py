@@ -33,7 +33,8 @@ def efficiency_of(items: pa.Table, events: pa.Table | None = None) -> npt.NDArra
         if shown.any():
             liked = _counts(items, events, LOGGED_ACTIONS)
             overall = liked.sum() / shown.sum()
-            return ((liked + PRIOR_IMPRESSIONS * overall) / (shown + PRIOR_IMPRESSIONS)).astype(np.float32)
+            shares = (liked + PRIOR_IMPRESSIONS * overall) / (shown + PRIOR_IMPRESSIONS)
+            return np.asarray(shares, np.float32)
     return np.asarray(items["popularity"].fill_null(0.0), np.float32)
 
 
