@@ -85,7 +85,8 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     if kind == "cqsid":
         values["tokenizer"]["category_depth"] = 2
     hashes = {Recipe.model_validate(values).hash}
-    places = [place for place in leaves(values) if place != ("tokenizer", "kind")]
+    given = (("tokenizer", "kind"), ("generative", "in_cluster_order"))
+    places = [place for place in leaves(values) if place not in given]
     for place in places:
         other = Recipe.model_validate(values).model_dump(mode="json")
         inner = other
@@ -95,6 +96,16 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
         hashes.add(Recipe.model_validate(other).hash)
     assert len(places) > 25
     assert len(hashes) == len(places) + 1
+
+
+def test_the_published_order_names_a_recipe_anew_and_leaving_it_out_does_not() -> None:
+    plain = parse_recipe(LEAST, "x")
+    ordered = parse_recipe(f'{LEAST}[generative]\nin_cluster_order = "efficiency"\n', "x")
+    assert plain.generative.in_cluster_order is None
+    assert "in_cluster_order" not in plain.model_dump_json(exclude_none=True)
+    assert ordered.hash != plain.hash
+    with pytest.raises(UserError, match=r"generative\.in_cluster_order"):
+        parse_recipe(f'{LEAST}[generative]\nin_cluster_order = "cosine"\n', "x")
 
 
 CQSID = ("cqsid", "cqsid-query", "cqsid-base", "cqsid-no-category", "cqsid-no-query-item-loss")

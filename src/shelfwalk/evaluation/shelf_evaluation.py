@@ -25,6 +25,7 @@ from shelfwalk.data.leaks import Coincidence, check_no_leak, coinciding, leaking
 from shelfwalk.data.tables import QUERIES
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.beams import BEAM_WIDTHS, BeamHits
+from shelfwalk.evaluation.efficiency_budget import ClusterItems
 from shelfwalk.evaluation.evaluate import Evaluation, evaluate
 from shelfwalk.evaluation.exposures import exposed_items
 from shelfwalk.evaluation.judgements import grade_queries, refuse_unknown_queries
@@ -32,6 +33,7 @@ from shelfwalk.evaluation.query_histories import query_histories
 from shelfwalk.evaluation.rankings import Rankings, write_trec_run
 from shelfwalk.evaluation.report import ReportInput, SampleAnswer, write_report
 from shelfwalk.evaluation.results import Result, append_evaluation, result_of
+from shelfwalk.ranking.efficiency import efficiency_of
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.shelf import Shelf
 
@@ -181,7 +183,19 @@ def _beam_hits(shelf: Shelf, queries: pa.Table, histories: Sequence[list[str]]) 
         clusters[row, : len(states)] = np.where(states >= 0, states - channel.trie.first_leaf, -1)
     leaf_of_item = channel.trie.leaf_of_item.tolist()
     cluster_of_item = dict(zip(shelf.items["item_id"].to_pylist(), leaf_of_item, strict=True))
-    return BeamHits(tuple(queries["query_id"].to_pylist()), clusters, cluster_of_item, channel.trie.all_cluster_sizes())
+    return BeamHits(
+        tuple(queries["query_id"].to_pylist()),
+        clusters,
+        cluster_of_item,
+        channel.trie.all_cluster_sizes(),
+        items=_cluster_items(shelf),
+    )
+
+
+def _cluster_items(shelf: Shelf) -> ClusterItems:
+    trie, efficiency = shelf.generative.trie, shelf.efficiency
+    by = efficiency_of(shelf.items) if efficiency is None else efficiency
+    return ClusterItems.by_efficiency(trie.posting_offsets, trie.posting_items, shelf.items["item_id"].to_pylist(), by)
 
 
 def _without(
@@ -210,8 +224,8 @@ def _without(
         )
         for ranking in rankings
     ]
-    part_beams = beams and BeamHits(
-        tuple(beams.query_ids[row] for row in kept), beams.clusters[kept], beams.cluster_of_item, beams.cluster_sizes
+    part_beams = beams and replace(
+        beams, query_ids=tuple(beams.query_ids[row] for row in kept), clusters=beams.clusters[kept]
     )
     return evaluate(parts, judged, queries.take(pa.array(kept)), part_beams, relevant_grade=relevant_grade)
 

@@ -260,6 +260,12 @@ class Shelf:
         return vectors
 
     @cached_property
+    def efficiency(self) -> npt.NDArray[np.float32] | None:
+        """The items' efficiency [items] in the log of the build; None for a shelf of before there was any."""
+        path = self.folder / layout.EFFICIENCY
+        return np.load(path, mmap_mode="r", allow_pickle=False) if path.exists() else None
+
+    @cached_property
     def encoder(self) -> TextEncoder:
         """The text encoder of queries: the pretrained one, with the query tower on top where the shelf has one."""
         from shelfwalk.encoders.onnx import OnnxTextEncoder
@@ -302,6 +308,7 @@ class Shelf:
             self.bm25,
             settings.model_copy(update={**self.recorded["in_cluster"]["weights"], "beam": self._beam or settings.beam}),
             OnnxTextEncoder(own, self._threads) if own.is_dir() else None,
+            efficiency=self.efficiency,
         )
 
     def _query_vector(self, query: str) -> npt.NDArray[np.float32]:
