@@ -82,10 +82,12 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     values["fusion"]["weights"] = {"bm25": 1.0, "dense": 1.0, "generative": 0.5}
     values["two_tower"] = TwoTowerSettings().model_dump(mode="json")
     values["training"]["logged_share"] = 0.5
+    values["generator"]["history_length"] = 6
+    values["training"]["stages"] = [{"kind": "shoppers"}]
     if kind == "cqsid":
         values["tokenizer"]["category_depth"] = 2
     hashes = {Recipe.model_validate(values).hash}
-    places = [place for place in leaves(values) if place != ("tokenizer", "kind")]
+    places = [place for place in leaves(values) if place not in (("tokenizer", "kind"), ("training", "stages"))]
     for place in places:
         other = Recipe.model_validate(values).model_dump(mode="json")
         inner = other
@@ -95,6 +97,72 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
         hashes.add(Recipe.model_validate(other).hash)
     assert len(places) > 25
     assert len(hashes) == len(places) + 1
+
+
+STAGES = """
+[generator]
+history_length = 6
+[[training.stages]]
+kind = "items"
+[[training.stages]]
+kind = "queries"
+targets = 3
+[[training.stages]]
+kind = "shoppers"
+"""
+
+
+def test_the_hash_changes_with_every_stage_and_all_that_it_says() -> None:
+    recipes = [parse_recipe(LEAST + text, "x") for text in (
+        "",
+        STAGES,
+        STAGES.replace("targets = 3", "targets = 2"),
+        STAGES.replace("targets = 3", "steps = 7"),
+        STAGES.replace("targets = 3", "item_share = 0.5"),
+        STAGES.replace('[[training.stages]]\nkind = "items"\n', ""),
+        f"{STAGES}unknown_share = 0.5\n",
+    )]  # fmt: skip
+    assert len({recipe.hash for recipe in recipes}) == len(recipes)
+    assert parse_recipe(LEAST + STAGES.replace("targets = 3", ""), "x").hash == recipes[1].hash
+
+
+def test_recipes_without_stages_are_named_as_before_there_were_any() -> None:
+    assert load_recipe("rqkmeans").hash == "f956ee69d3b63459"
+    assert load_recipe("cqsid-query").hash == "228c614016bb3856"
+
+
+def test_a_stage_says_for_itself_what_it_says_and_the_rest_is_as_for_all() -> None:
+    text = f"{LEAST}[training]\nbatch = 64\nitem_share = 0.25\n{STAGES}steps = 7\nlearning_rate = 0.5\n"
+    training = parse_recipe(text, "x").training
+    assert training.stages is not None
+    items, queries, shoppers = (training.of_stage(stage) for stage in training.stages)
+    plain = training.model_copy(update={"stages": None})
+    assert items == queries == plain
+    assert (queries.batch, queries.item_share) == (64, 0.25)
+    assert shoppers == plain.model_copy(update={"steps": 7, "learning_rate": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('kind = "items"', 'kind = "users"', "training.stages.0: input tag 'users'"),
+        ('kind = "items"', 'kind = "items"\ntargets = 2', "training.stages.0.targets: there is no such setting"),
+        ("targets = 3", "targets = 0", "training.stages.1.targets: input should be greater"),
+        ("history_length = 6", "", "A training stage on shoppers needs a generator that reads histories"),
+        ("history_length = 6", "history_length = 0", "generator.history_length: input should be greater"),
+        ('kind = "shoppers"', 'kind = "queries"', "history_length is of no use without a training stage on shoppers"),
+    ],
+)
+def test_stages_that_cannot_be(old: str, new: str, complaint: str) -> None:
+    assert old in STAGES
+    with pytest.raises(UserError) as refused:
+        parse_recipe(LEAST + STAGES.replace(old, new), "x")
+    assert complaint.lower() in str(refused.value).lower()
+
+
+def test_no_stages_at_all() -> None:
+    with pytest.raises(UserError, match=r"training\.stages: .* at least 1 item"):
+        parse_recipe(f"{LEAST}[training]\nstages = []\n", "x")
 
 
 CQSID = ("cqsid", "cqsid-query", "cqsid-base", "cqsid-no-category", "cqsid-no-query-item-loss")

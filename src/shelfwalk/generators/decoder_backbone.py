@@ -29,6 +29,7 @@ class DecoderBackbone(Backbone):
         super().__init__()
         self.decoder = decoder
         self.encoder: Any | None = encoder
+        self.reads_texts = encoder is not None
         self._autocast = bfloat16_is_native()
 
     def forward(self, prompts: Prompts, codes: Tensor) -> Tensor:
