@@ -165,19 +165,39 @@ def test_no_stages_at_all() -> None:
         parse_recipe(f"{LEAST}[training]\nstages = []\n", "x")
 
 
-CQSID = ("cqsid", "cqsid-query", "cqsid-base", "cqsid-no-category", "cqsid-no-query-item-loss")
+CQSID = (
+    "cqsid",
+    "cqsid-user",
+    "cqsid-base-user",
+    "cqsid-query",
+    "cqsid-base",
+    "cqsid-no-category",
+    "cqsid-no-query-item-loss",
+)
 
 
 def test_the_arms_of_cqsid_differ_in_what_they_are_about_only() -> None:
     whole = load_recipe("cqsid-query").model_dump(exclude={"name"})
     for name, changes in {
-        "cqsid": {},
         "cqsid-base": {"force_category": False, "contrast": 0.0},
         "cqsid-no-category": {"force_category": False},
         "cqsid-no-query-item-loss": {"contrast": 0.0},
     }.items():
         recipe = load_recipe(name).model_dump(exclude={"name"})
         assert recipe == {**whole, "tokenizer": {**whole["tokenizer"], **changes}}, name
+
+
+def test_the_arms_that_know_the_shopper_learn_alike_and_differ_from_the_others_in_that() -> None:
+    user, query = (load_recipe(name).model_dump(exclude={"name"}) for name in ("cqsid-user", "cqsid-query"))
+    base, base_user = (load_recipe(name).model_dump(exclude={"name"}) for name in ("cqsid-base", "cqsid-base-user"))
+    learned = {part: user[part] for part in ("training", "generator")}
+    assert {**query, **learned} == user
+    assert {**base, **learned} == base_user
+    stages = load_recipe("cqsid-user").training.stages
+    assert stages is not None
+    assert [stage.kind for stage in stages] == ["items", "queries", "shoppers"]
+    assert stages[1].targets == 3
+    assert user["generator"] == {**query["generator"], "history_length": 8}
 
 
 def test_cqsid_has_the_published_constants() -> None:
