@@ -266,9 +266,19 @@ def without_clients(events: pa.Table) -> pa.Table:
     return events.set_column(place, events.schema.field("client_id"), pa.array([""] * events.num_rows, pa.string()))
 
 
+def in_the_future(events: pa.Table) -> pa.Table:
+    place = events.column_names.index("timestamp")
+    times = events["timestamp"].to_pylist()
+    times[7] = times[7].replace(year=2999)
+    return events.set_column(
+        place, events.schema.field("timestamp"), pa.array(times, events.schema.field("timestamp").type)
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (in_the_future, r"^Event 8 of the log is in the future \(2999-01-\d\d \d\d:\d\d UTC\), .*\.$"),
         (lambda _: None, r"^The recipe small has a training stage on shoppers, and there is no search log: .*\.$"),
         (
             without_clients,
@@ -276,7 +286,7 @@ def without_clients(events: pa.Table) -> pa.Table:
         ),
     ],
 )
-def test_a_log_that_knows_no_shopper_is_refused_before_anything_long(
+def test_a_log_that_does_not_tell_what_shoppers_did_is_refused_before_anything_long(
     small_shop: SmallShop,
     tables: TrainingTables,
     tmp_path: Path,

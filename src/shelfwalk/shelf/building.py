@@ -38,7 +38,7 @@ from shelfwalk.shelf.steps import StepResult, Steps
 from shelfwalk.shelf.tower_step import train_towers
 from shelfwalk.shelf.training_tables import TrainingTables
 from shelfwalk.shelf.vectors import Vectors
-from shelfwalk.shelf.visit_step import learns_from_shoppers, refuse_no_shoppers, write_visits
+from shelfwalk.shelf.visit_step import learns_from_shoppers, refuse_unfit_log, write_visits
 from shelfwalk.shelf.weight_step import settle_weights
 from shelfwalk.version import __version__
 
@@ -65,7 +65,7 @@ def build_shelf(
     if recipe.tokenizer is not None:
         refuse_unfit(items, recipe.tokenizer, seed)
     tables = tables or TrainingTables()
-    refuse_no_shoppers(recipe, tables.events)
+    refuse_unfit_log(recipe, tables.events)
     logged = logged_pairs(items, tables)
     weights_folder = find_weights(recipe.encoder.model)
     fingerprint = _fingerprint(items, weights_folder, tables, seed)

@@ -6,6 +6,7 @@ that, and what it led to; whether a visit is held out goes by its query, as it d
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shelfwalk.data.histories import visits_of
+from shelfwalk.data.tables import TIMESTAMP_TYPE
 from shelfwalk.errors import UserError
 from shelfwalk.generators.settings import ShopperStage
 from shelfwalk.generators.shopper_examples import StoredVisits
@@ -23,6 +25,8 @@ from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
 from shelfwalk.shelf.steps import StepResult
 
+_CLOCKS_DIFFER = timedelta(days=1)
+"""A log of local times may be ahead by as much."""
 _QUERIES = "visit_queries.npy"
 _HISTORIES = "histories.npy"
 _TRAIN = "train_targets.npy"
@@ -34,8 +38,11 @@ def learns_from_shoppers(recipe: Recipe) -> bool:
     return any(isinstance(stage, ShopperStage) for stage in recipe.training.stages or ())
 
 
-def refuse_no_shoppers(recipe: Recipe, events: pa.Table | None) -> None:
-    """Raise UserError, before anything takes long, where a recipe learns from shoppers and the log knows none."""
+def refuse_unfit_log(recipe: Recipe, events: pa.Table | None) -> None:
+    """Raise UserError, before anything takes long, where a recipe learns from shoppers and the log does not serve.
+
+    It must be there, tell shoppers apart, and be of the past: histories go by its times.
+    """
     if not learns_from_shoppers(recipe):
         return
     if events is None:
@@ -47,6 +54,15 @@ def refuse_no_shoppers(recipe: Recipe, events: pa.Table | None) -> None:
         raise UserError(
             f"The recipe {recipe.name} has a training stage on shoppers, and no event of the log has a client_id: name "
             "the column that tells shoppers apart, or take the stage out of training.stages."
+        )
+    latest = datetime.now(UTC) + _CLOCKS_DIFFER
+    later = pc.indices_nonzero(pc.greater(events["timestamp"], pa.scalar(latest, TIMESTAMP_TYPE)))
+    if len(later):
+        row = later[0].as_py()
+        at = f"{events['timestamp'][row].as_py():%Y-%m-%d %H:%M} UTC"
+        raise UserError(
+            f"Event {row + 1} of the log is in the future ({at}), so what a shopper had done before a search cannot be "
+            "told: correct the column timestamp."
         )
 
 
