@@ -264,6 +264,47 @@ def test_refuses_identifiers_that_the_generator_does_not_make() -> None:
         shop.channel()
 
 
+def test_refuses_identifiers_with_codes_that_the_generator_lacks() -> None:
+    shop = Shop.of(0, 3)
+    with pytest.raises(
+        UserError, match="4 × 3 codes, and those of the catalogue are of 4 × 5, which another tokeniser"
+    ):
+        replace(shop, codes=np.array([[0, 0], [3, 4], [1, 2]], np.int32)).channel()
+
+
+class ListeningGenerator(TableGenerator):
+    """Remembers what it was asked with."""
+
+    def encode(self, prompts: Prompts) -> Floats:
+        self.asked = prompts
+        return super().encode(prompts)
+
+
+@settings(deadline=None)
+@given(
+    histories=st.lists(st.lists(st.integers(-1, 25), max_size=6), min_size=1, max_size=4),
+    missing=st.integers(0, 18),
+    seed=st.integers(0, 99),
+)
+def test_the_generator_is_told_the_identifiers_of_each_shoppers_history(
+    histories: list[list[int]], missing: int, seed: int
+) -> None:
+    """Rows that have no identifier are passed over, be they none, too new or gone."""
+    shop = Shop.of(seed, 20, ListeningGenerator)
+    there = np.delete(np.arange(20), missing)
+    channel = shop.channel()
+    channel.trie = Trie.build(shop.codes[there], there)
+    channel.generate([replace(shop.request, history=np.array(rows, np.int32)) for rows in histories])
+    told = shop.generator.asked.histories
+    expected = [[shop.codes[row].tolist() for row in rows if row in there] for rows in histories]
+    assert told.shape[0] == len(histories)
+    for found, codes in zip(told.tolist(), expected, strict=True):
+        assert found[: len(codes)] == codes
+        assert all(code == [-1, -1] for code in found[len(codes) :])
+    assert told.shape[1] == max(map(len, expected))
+    assert told.dtype == np.int32
+
+
 def test_a_generator_that_holds_everything_impossible_finds_nothing() -> None:
     shop = Shop.of(0, 20, ImpossibleGenerator)
     assert len(shop.channel(beam=WIDE).search(shop.request, 10)) == 0

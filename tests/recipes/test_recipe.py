@@ -84,10 +84,12 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     values["two_tower"] = TwoTowerSettings().model_dump(mode="json")
     values["training"]["logged_share"] = 0.5
     values["ranker"] = RankerSettings().model_dump(mode="json")
+    values["generator"]["history_length"] = 6
+    values["training"]["stages"] = [{"kind": "shoppers"}]
     if kind == "cqsid":
         values["tokenizer"]["category_depth"] = 2
     hashes = {Recipe.model_validate(values).hash}
-    given = (("tokenizer", "kind"), ("generative", "in_cluster_order"))
+    given = (("tokenizer", "kind"), ("generative", "in_cluster_order"), ("training", "stages"))
     places = [place for place in leaves(values) if place not in given]
     for place in places:
         other = Recipe.model_validate(values).model_dump(mode="json")
@@ -110,19 +112,105 @@ def test_the_published_order_names_a_recipe_anew_and_leaving_it_out_does_not() -
         parse_recipe(f'{LEAST}[generative]\nin_cluster_order = "cosine"\n', "x")
 
 
-CQSID = ("cqsid", "cqsid-query", "cqsid-base", "cqsid-no-category", "cqsid-no-query-item-loss")
+STAGES = """
+[generator]
+history_length = 6
+[[training.stages]]
+kind = "items"
+[[training.stages]]
+kind = "queries"
+targets = 3
+[[training.stages]]
+kind = "shoppers"
+"""
+
+
+def test_the_hash_changes_with_every_stage_and_all_that_it_says() -> None:
+    recipes = [parse_recipe(LEAST + text, "x") for text in (
+        "",
+        STAGES,
+        STAGES.replace("targets = 3", "targets = 2"),
+        STAGES.replace("targets = 3", "steps = 7"),
+        STAGES.replace("targets = 3", "item_share = 0.5"),
+        STAGES.replace('[[training.stages]]\nkind = "items"\n', ""),
+        f"{STAGES}unknown_share = 0.5\n",
+    )]  # fmt: skip
+    assert len({recipe.hash for recipe in recipes}) == len(recipes)
+    assert parse_recipe(LEAST + STAGES.replace("targets = 3", ""), "x").hash == recipes[1].hash
+
+
+def test_recipes_without_stages_are_named_as_before_there_were_any() -> None:
+    assert load_recipe("rqkmeans").hash == "f956ee69d3b63459"
+    assert load_recipe("cqsid-query").hash == "228c614016bb3856"
+
+
+def test_a_stage_says_for_itself_what_it_says_and_the_rest_is_as_for_all() -> None:
+    text = f"{LEAST}[training]\nbatch = 64\nitem_share = 0.25\n{STAGES}steps = 7\nlearning_rate = 0.5\n"
+    training = parse_recipe(text, "x").training
+    assert training.stages is not None
+    items, queries, shoppers = (training.of_stage(stage) for stage in training.stages)
+    plain = training.model_copy(update={"stages": None})
+    assert items == queries == plain
+    assert (queries.batch, queries.item_share) == (64, 0.25)
+    assert shoppers == plain.model_copy(update={"steps": 7, "learning_rate": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('kind = "items"', 'kind = "users"', "training.stages.0: input tag 'users'"),
+        ('kind = "items"', 'kind = "items"\ntargets = 2', "training.stages.0.targets: there is no such setting"),
+        ("targets = 3", "targets = 0", "training.stages.1.targets: input should be greater"),
+        ("history_length = 6", "", "A training stage on shoppers needs a generator that reads histories"),
+        ("history_length = 6", "history_length = 0", "generator.history_length: input should be greater"),
+        ('kind = "shoppers"', 'kind = "queries"', "history_length is of no use without a training stage on shoppers"),
+    ],
+)
+def test_stages_that_cannot_be(old: str, new: str, complaint: str) -> None:
+    assert old in STAGES
+    with pytest.raises(UserError) as refused:
+        parse_recipe(LEAST + STAGES.replace(old, new), "x")
+    assert complaint.lower() in str(refused.value).lower()
+
+
+def test_no_stages_at_all() -> None:
+    with pytest.raises(UserError, match=r"training\.stages: .* at least 1 item"):
+        parse_recipe(f"{LEAST}[training]\nstages = []\n", "x")
+
+
+CQSID = (
+    "cqsid",
+    "cqsid-user",
+    "cqsid-base-user",
+    "cqsid-query",
+    "cqsid-base",
+    "cqsid-no-category",
+    "cqsid-no-query-item-loss",
+)
 
 
 def test_the_arms_of_cqsid_differ_in_what_they_are_about_only() -> None:
     whole = load_recipe("cqsid-query").model_dump(exclude={"name"})
     for name, changes in {
-        "cqsid": {},
         "cqsid-base": {"force_category": False, "contrast": 0.0},
         "cqsid-no-category": {"force_category": False},
         "cqsid-no-query-item-loss": {"contrast": 0.0},
     }.items():
         recipe = load_recipe(name).model_dump(exclude={"name"})
         assert recipe == {**whole, "tokenizer": {**whole["tokenizer"], **changes}}, name
+
+
+def test_the_arms_that_know_the_shopper_learn_alike_and_differ_from_the_others_in_that() -> None:
+    user, query = (load_recipe(name).model_dump(exclude={"name"}) for name in ("cqsid-user", "cqsid-query"))
+    base, base_user = (load_recipe(name).model_dump(exclude={"name"}) for name in ("cqsid-base", "cqsid-base-user"))
+    learned = {part: user[part] for part in ("training", "generator")}
+    assert {**query, **learned} == user
+    assert {**base, **learned} == base_user
+    stages = load_recipe("cqsid-user").training.stages
+    assert stages is not None
+    assert [stage.kind for stage in stages] == ["items", "queries", "shoppers"]
+    assert stages[1].targets == 3
+    assert user["generator"] == {**query["generator"], "history_length": 8}
 
 
 def test_cqsid_has_the_published_constants() -> None:

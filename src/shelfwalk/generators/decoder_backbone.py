@@ -29,6 +29,7 @@ class DecoderBackbone(Backbone):
         super().__init__()
         self.decoder = decoder
         self.encoder: Any | None = encoder
+        self.reads_texts = encoder is not None
         self._autocast = bfloat16_is_native()
 
     def forward(self, prompts: Prompts, codes: Tensor) -> Tensor:
@@ -39,9 +40,9 @@ class DecoderBackbone(Backbone):
         return level_loss(logits, codes)
 
     def _histories(self, prompts: Prompts) -> tuple[Tensor, ...]:
-        """The shoppers' latest identifiers, where the decoder reads those."""
+        """The shoppers' latest identifiers, where the decoder reads those and the prompts can have any."""
         shape = self.decoder.shape
-        if shape.history_length is None:
+        if shape.history_length is None or not prompts.histories.shape[1]:
             return ()
         return (torch.from_numpy(prompts.latest(shape.history_length, len(shape.level_sizes))),)
 

@@ -27,7 +27,7 @@ from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.settings import Settings
 
 _SUFFIX = ".toml"
-_TOKENIZER_KINDS = ("residual_kmeans", "hierarchical_kmeans", "rqvae", "cqsid", "hourglass")
+_KINDS = ("residual_kmeans", "hierarchical_kmeans", "rqvae", "cqsid", "hourglass", "items", "queries", "shoppers")
 
 
 class TextSettings(Settings):
@@ -202,6 +202,19 @@ class Recipe(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _histories_are_learned_from(self) -> Self:
+        learned = any(stage.kind == "shoppers" for stage in self.training.stages or ())
+        if learned and self.generator.history_length is None:
+            raise PydanticCustomError(
+                "history", "A training stage on shoppers needs a generator that reads histories: set history_length"
+            )
+        if self.generator.history_length is not None and not learned:
+            raise PydanticCustomError(
+                "history", "generator.history_length is of no use without a training stage on shoppers: give one"
+            )
+        return self
+
     @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits that name the recipe's values.
@@ -249,8 +262,8 @@ def parse_recipe(text: str, source: str) -> Recipe:
 
 
 def _mistake(error: Any) -> str:
-    # Pydantic names the kind of tokeniser among the places; the file has no such table.
-    place = ".".join(str(part) for part in error["loc"] if part not in _TOKENIZER_KINDS) or "recipe"
+    # Pydantic names the kind of tokeniser or stage among the places; the file has no such table.
+    place = ".".join(str(part) for part in error["loc"] if part not in _KINDS) or "recipe"
     if error["type"] == "extra_forbidden":
         return f"{place}: there is no such setting"
     message = error["msg"].removeprefix("Value error, ")

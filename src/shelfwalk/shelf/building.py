@@ -4,9 +4,10 @@ In: a table of items, a recipe, and where there are any judgements or a search l
 the shelf. Every step leaves its files in the shelf's `building` folder, so that an interrupted build goes on after its
 last finished step; nothing is visible to readers before the one atomic rename at the end.
 
-    catalogue → vectors → training pairs → two towers → identifiers → generator → bm25 → efficiency → weights → publish
+    catalogue → vectors → training pairs → two towers → identifiers → visits → generator → bm25 → efficiency → weights
+    → publish
 
-A recipe may have no towers, or no identifiers and so no generator; the others are in every shelf.
+A recipe may have no towers, no identifiers and so no generator, or no visits; the others are in every shelf.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import pyarrow as pa
 
 from shelfwalk.data.hashing import content_hash
+from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.encoders.weights import encoder_sha256, find_weights
 from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import Recipe
@@ -32,10 +34,12 @@ from shelfwalk.shelf.generations import CURRENT, open_for_building
 from shelfwalk.shelf.generator_step import train_generator
 from shelfwalk.shelf.identifier_step import fit_identifiers, refuse_unfit
 from shelfwalk.shelf.pair_step import logged_pairs, make_pairs
+from shelfwalk.shelf.stage_examples import GeneratorInputs
 from shelfwalk.shelf.steps import StepResult, Steps
 from shelfwalk.shelf.tower_step import train_towers
 from shelfwalk.shelf.training_tables import TrainingTables
 from shelfwalk.shelf.vectors import Vectors
+from shelfwalk.shelf.visit_step import learns_from_shoppers, refuse_unfit_log, write_visits
 from shelfwalk.shelf.weight_step import settle_weights
 from shelfwalk.version import __version__
 
@@ -62,6 +66,7 @@ def build_shelf(
     if recipe.tokenizer is not None:
         refuse_unfit(items, recipe.tokenizer, seed)
     tables = tables or TrainingTables()
+    refuse_unfit_log(recipe, tables.events)
     logged = logged_pairs(items, tables)
     weights_folder = find_weights(recipe.encoder.model)
     fingerprint = _fingerprint(items, weights_folder, tables, seed)
@@ -70,16 +75,16 @@ def build_shelf(
         build = Build(items, recipe, weights_folder, seed, threads, progress, steps)
         catalogue = build.step("catalogue", lambda folder, _: write_catalogue(build, folder))
         text_vectors = build.step("vectors", lambda folder, _: encode_items(build, folder), recipe.text, recipe.encoder)
-        pairs = build.step(
-            "pairs", lambda folder, _: make_pairs(build, text_vectors, logged, folder), recipe.pseudo_queries
-        )
+        pairs = _pairs(build, text_vectors, logged)
+        # What follows reads from disk what the step has left.
+        del logged
         parts = [catalogue, text_vectors, pairs]
         vectors = Vectors(text_vectors, pairs)
         if recipe.two_tower is not None:
             towers = _towers(build, text_vectors, pairs)
             parts.append(towers)
             vectors = Vectors(towers, towers)
-        generative = _generative_steps(build, vectors, text_vectors, pairs)
+        generative = _generative_steps(build, tables.events, vectors, text_vectors, pairs)
         # After what takes minutes, so that another beam, word index or weight does not ask for it again.
         bm25 = build.step("bm25", lambda folder, _: index_words(build, folder), recipe.bm25)
         efficiency = build.step("efficiency", lambda folder, _: write_efficiency(build, tables.events, folder))
@@ -96,6 +101,12 @@ def build_shelf(
         return name
 
 
+def _pairs(build: Build, text_vectors: StepResult, logged: QueryItemPairs) -> StepResult:
+    return build.step(
+        "pairs", lambda folder, _: make_pairs(build, text_vectors, logged, folder), build.recipe.pseudo_queries
+    )
+
+
 def _towers(build: Build, text_vectors: StepResult, pairs: StepResult) -> StepResult:
     settings = build.recipe.two_tower
     assert settings is not None
@@ -103,9 +114,9 @@ def _towers(build: Build, text_vectors: StepResult, pairs: StepResult) -> StepRe
 
 
 def _generative_steps(
-    build: Build, vectors: Vectors, text_vectors: StepResult, pairs: StepResult
+    build: Build, events: pa.Table | None, vectors: Vectors, text_vectors: StepResult, pairs: StepResult
 ) -> tuple[StepResult, StepResult] | tuple[()]:
-    """The identifiers and the generator, where the recipe has them."""
+    """The identifiers and the generator, where the recipe has them; visits, where it learns from shoppers."""
     recipe, tokenizer = build.recipe, build.recipe.tokenizer
     if tokenizer is None:
         return ()
@@ -114,10 +125,13 @@ def _generative_steps(
         lambda folder, kept: fit_identifiers(build, tokenizer, vectors, pairs, folder, kept),
         tokenizer,
     )
-    text_encoder = text_vectors.folder / layout.TEXT_ENCODER
+    visits = None
+    if events is not None and learns_from_shoppers(recipe):
+        visits = build.step("visits", lambda folder, _: write_visits(build, events, pairs, folder), recipe.generator)
+    inputs = GeneratorInputs(vectors, text_vectors.folder / layout.TEXT_ENCODER, identifiers, pairs, visits)
     generator = build.step(
         "generator",
-        lambda folder, kept: train_generator(build, vectors, text_encoder, identifiers, pairs, folder, kept),
+        lambda folder, kept: train_generator(build, inputs, folder, kept),
         recipe.generator,
         recipe.training,
     )
