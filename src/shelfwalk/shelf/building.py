@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 
 from shelfwalk.data.hashing import content_hash
+from shelfwalk.data.histories import refuse_anonymous
 from shelfwalk.encoders.weights import encoder_sha256, find_weights
 from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import Recipe
@@ -32,6 +33,7 @@ from shelfwalk.shelf.generations import CURRENT, open_for_building
 from shelfwalk.shelf.generator_step import train_generator
 from shelfwalk.shelf.identifier_step import fit_identifiers, refuse_unfit
 from shelfwalk.shelf.pair_step import logged_pairs, make_pairs
+from shelfwalk.shelf.shopper_tower_step import train_towers_for_shoppers
 from shelfwalk.shelf.steps import StepResult, Steps
 from shelfwalk.shelf.tower_step import train_towers
 from shelfwalk.shelf.training_tables import TrainingTables
@@ -62,6 +64,8 @@ def build_shelf(
     if recipe.tokenizer is not None:
         refuse_unfit(items, recipe.tokenizer, seed)
     tables = tables or TrainingTables()
+    if recipe.shopper_tower is not None and recipe.shopper_tower.history_length and tables.events is not None:
+        refuse_anonymous(tables.events)
     logged = logged_pairs(items, tables)
     weights_folder = find_weights(recipe.encoder.model)
     fingerprint = _fingerprint(items, weights_folder, tables, seed)
@@ -76,7 +80,7 @@ def build_shelf(
         parts = [catalogue, text_vectors, pairs]
         vectors = Vectors(text_vectors, pairs)
         if recipe.two_tower is not None:
-            towers = _towers(build, text_vectors, pairs)
+            towers = _towers(build, tables.events, text_vectors, pairs)
             parts.append(towers)
             vectors = Vectors(towers, towers)
         generative = _generative_steps(build, vectors, text_vectors, pairs)
@@ -95,10 +99,16 @@ def build_shelf(
         return name
 
 
-def _towers(build: Build, text_vectors: StepResult, pairs: StepResult) -> StepResult:
-    settings = build.recipe.two_tower
+def _towers(build: Build, events: pa.Table | None, text_vectors: StepResult, pairs: StepResult) -> StepResult:
+    settings, shopper = build.recipe.two_tower, build.recipe.shopper_tower
     assert settings is not None
-    return build.step("towers", lambda folder, _: train_towers(build, settings, text_vectors, pairs, folder), settings)
+
+    def train(folder: Path, _: Path) -> dict[str, Any]:
+        if shopper is None:
+            return train_towers(build, settings, text_vectors, pairs, folder)
+        return train_towers_for_shoppers(build, settings, shopper, events, text_vectors, pairs, folder)
+
+    return build.step("towers", train, settings, shopper)
 
 
 def _generative_steps(
