@@ -54,7 +54,7 @@ def loyal_shoppers(shop: SmallShop, folder: Path, clients: bool = True) -> pa.Ta
     return read_events(write_csv(folder / "events.csv", HEADER, rows)).table
 
 
-def recipe(shop: SmallShop, more: str = "") -> Recipe:
+def recipe(shop: SmallShop) -> Recipe:
     return parse_recipe(
         f"""name = "small shoppers"
         [encoder]
@@ -63,7 +63,7 @@ def recipe(shop: SmallShop, more: str = "") -> Recipe:
         buckets = 512
         piece_width = 16
         hidden_width = 32
-        steps = 150
+        steps = 250
         batch = 64
         random_items = 16
         validate_every = 30
@@ -72,7 +72,7 @@ def recipe(shop: SmallShop, more: str = "") -> Recipe:
         [shopper_tower]
         heads = 2
         history_length = 3
-        {more}
+        history_pooling = "mean"
         """,
         "here",
     )
