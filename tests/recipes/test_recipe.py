@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
+from shelfwalk.encoders.two_tower_settings import ShopperTowerSettings, TwoTowerSettings
 from shelfwalk.errors import UserError
 from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.recipes.recipe import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text
@@ -82,6 +82,7 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     # What a recipe may leave out is given here.
     values["fusion"]["weights"] = {"bm25": 1.0, "dense": 1.0, "generative": 0.5}
     values["two_tower"] = TwoTowerSettings().model_dump(mode="json")
+    values["shopper_tower"] = ShopperTowerSettings().model_dump(mode="json")
     values["training"]["logged_share"] = 0.5
     values["ranker"] = RankerSettings().model_dump(mode="json")
     values["generator"]["history_length"] = 6
@@ -89,8 +90,8 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     if kind == "cqsid":
         values["tokenizer"]["category_depth"] = 2
     hashes = {Recipe.model_validate(values).hash}
-    given = (("tokenizer", "kind"), ("generative", "in_cluster_order"), ("training", "stages"))
-    places = [place for place in leaves(values) if place not in given]
+    given = (("generative", "in_cluster_order"), ("training", "stages"))
+    places = [place for place in leaves(values) if place not in given and place[-1] not in ("kind", "history_pooling")]
     for place in places:
         other = Recipe.model_validate(values).model_dump(mode="json")
         inner = other
@@ -187,6 +188,21 @@ CQSID = (
     "cqsid-no-category",
     "cqsid-no-query-item-loss",
 )
+
+
+def test_a_recipe_without_shoppers_is_called_what_it_was_before_there_were_any() -> None:
+    assert load_recipe("dssm").hash == "f51c320f40117145"
+    with pytest.raises(UserError, match=r"\[shopper_tower\] is a part of two towers"):
+        parse_recipe(f"{LEAST}[shopper_tower]\nheads = 2\n", "x")
+
+
+def test_dpsr_is_dssm_with_heads_and_a_history() -> None:
+    dssm, dpsr = (load_recipe(name).model_dump(exclude={"name"}) for name in ("dssm", "dpsr"))
+    assert dpsr.pop("shopper_tower") == ShopperTowerSettings().model_dump()
+    assert {**dssm, "shopper_tower": None} == {**dpsr, "shopper_tower": None}
+
+
+CQSID = ("cqsid", "cqsid-query", "cqsid-base", "cqsid-no-category", "cqsid-no-query-item-loss")
 
 
 def test_the_arms_of_cqsid_differ_in_what_they_are_about_only() -> None:

@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from shelfwalk.channels.bm25 import Bm25Settings
 from shelfwalk.channels.generative import GenerativeSettings
 from shelfwalk.data.pseudo_queries import PseudoQuerySettings
-from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
+from shelfwalk.encoders.two_tower_settings import ShopperTowerSettings, TwoTowerSettings
 from shelfwalk.encoders.weights import DEFAULT_ENCODER
 from shelfwalk.errors import UserError
 from shelfwalk.generators.settings import DecoderSettings, TrainingSettings
@@ -173,6 +173,8 @@ class Recipe(Settings):
     encoder: EncoderSettings = EncoderSettings()
     two_tower: TwoTowerSettings | None = None
     """Two towers over the encoder, trained on the pairs; without them the shelf's vectors are the encoder's."""
+    shopper_tower: ShopperTowerSettings | None = None
+    """Several heads and the shopper's history in the query tower; without it a query has one vector for all."""
     tokenizer: Annotated[TokenizerSettings, Field(discriminator="kind")] | None = None
     pseudo_queries: PseudoQuerySettings = PseudoQuerySettings()
     generator: DecoderSettings = DecoderSettings()
@@ -200,6 +202,8 @@ class Recipe(Settings):
             raise PydanticCustomError(
                 "ranker", "ranker.match_feature compares identifiers: give a [tokenizer], or set it to false"
             )
+        if self.shopper_tower is not None and self.two_tower is None:
+            raise PydanticCustomError("parts", "[shopper_tower] is a part of two towers: give [two_tower] as well")
         return self
 
     @model_validator(mode="after")

@@ -23,6 +23,7 @@ from typing import Any
 import pyarrow as pa
 
 from shelfwalk.data.hashing import content_hash
+from shelfwalk.data.histories import refuse_anonymous
 from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.encoders.weights import encoder_sha256, find_weights
 from shelfwalk.errors import UserError
@@ -34,6 +35,7 @@ from shelfwalk.shelf.generations import CURRENT, open_for_building
 from shelfwalk.shelf.generator_step import train_generator
 from shelfwalk.shelf.identifier_step import fit_identifiers, refuse_unfit
 from shelfwalk.shelf.pair_step import logged_pairs, make_pairs
+from shelfwalk.shelf.shopper_tower_step import train_towers_for_shoppers
 from shelfwalk.shelf.stage_examples import GeneratorInputs
 from shelfwalk.shelf.steps import StepResult, Steps
 from shelfwalk.shelf.tower_step import train_towers
@@ -67,6 +69,8 @@ def build_shelf(
         refuse_unfit(items, recipe.tokenizer, seed)
     tables = tables or TrainingTables()
     refuse_unfit_log(recipe, tables.events)
+    if recipe.shopper_tower is not None and recipe.shopper_tower.history_length and tables.events is not None:
+        refuse_anonymous(tables.events)
     logged = logged_pairs(items, tables)
     weights_folder = find_weights(recipe.encoder.model)
     fingerprint = _fingerprint(items, weights_folder, tables, seed)
@@ -81,7 +85,7 @@ def build_shelf(
         parts = [catalogue, text_vectors, pairs]
         vectors = Vectors(text_vectors, pairs)
         if recipe.two_tower is not None:
-            towers = _towers(build, text_vectors, pairs)
+            towers = _towers(build, tables.events, text_vectors, pairs)
             parts.append(towers)
             vectors = Vectors(towers, towers)
         generative = _generative_steps(build, tables.events, vectors, text_vectors, pairs)
@@ -107,10 +111,16 @@ def _pairs(build: Build, text_vectors: StepResult, logged: QueryItemPairs) -> St
     )
 
 
-def _towers(build: Build, text_vectors: StepResult, pairs: StepResult) -> StepResult:
-    settings = build.recipe.two_tower
+def _towers(build: Build, events: pa.Table | None, text_vectors: StepResult, pairs: StepResult) -> StepResult:
+    settings, shopper = build.recipe.two_tower, build.recipe.shopper_tower
     assert settings is not None
-    return build.step("towers", lambda folder, _: train_towers(build, settings, text_vectors, pairs, folder), settings)
+
+    def train(folder: Path, _: Path) -> dict[str, Any]:
+        if shopper is None:
+            return train_towers(build, settings, text_vectors, pairs, folder)
+        return train_towers_for_shoppers(build, settings, shopper, events, text_vectors, pairs, folder)
+
+    return build.step("towers", train, settings, shopper)
 
 
 def _generative_steps(

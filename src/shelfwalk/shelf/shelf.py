@@ -178,9 +178,16 @@ class Shelf:
         self, query: str, item_filter: ItemFilter | None = None, shopper: Sequence[str] = (), *, encoded: bool = True
     ) -> Request:
         """What a channel is asked; without a vector where it is not `encoded`. Raises UserError as `search`."""
+        from shelfwalk.encoders.shopper_tower import ShopperTextEncoder, between
+
         history = history_rows(self.items["item_id"], shopper)
-        vector = self._query_vector(query) if encoded else np.empty(0, np.float32)
-        return Request(query, vector, item_filter, history)
+        if not encoded:
+            return Request(query, np.empty(0, np.float32), item_filter, history)
+        encoder = self.encoder
+        if not isinstance(encoder, ShopperTextEncoder):
+            return Request(query, encoder.encode([query])[0], item_filter, history)
+        heads = encoder.heads(query, history)
+        return Request(query, between(heads), item_filter, history, heads)
 
     def fusion_weights(self, name: str) -> dict[str, float]:
         """The weights of the channels in a fused channel."""
@@ -267,11 +274,15 @@ class Shelf:
 
     @cached_property
     def encoder(self) -> TextEncoder:
-        """The text encoder of queries: the pretrained one, with the query tower on top where the shelf has one."""
+        """The text encoder of queries: the pretrained one, with a query tower on top where the shelf has one."""
         from shelfwalk.encoders.onnx import OnnxTextEncoder
+        from shelfwalk.encoders.shopper_tower import ShopperTextEncoder, ShopperTower
         from shelfwalk.encoders.two_tower import Tower, TowerTextEncoder
 
         encoder = OnnxTextEncoder(self.folder / layout.TEXT_ENCODER, self._threads)
+        of_shoppers = self.folder / layout.SHOPPER_TOWER
+        if of_shoppers.is_dir():
+            return ShopperTextEncoder(encoder, ShopperTower.open(of_shoppers), self.vectors)
         tower = self.folder / layout.QUERY_TOWER
         return TowerTextEncoder(encoder, Tower.open(tower)) if tower.is_dir() else encoder
 
@@ -310,10 +321,6 @@ class Shelf:
             OnnxTextEncoder(own, self._threads) if own.is_dir() else None,
             efficiency=self.efficiency,
         )
-
-    def _query_vector(self, query: str) -> npt.NDArray[np.float32]:
-        vector: npt.NDArray[np.float32] = self.encoder.encode([query])[0]
-        return vector
 
 
 def _checked_items(items: pa.Table) -> pa.Table:
