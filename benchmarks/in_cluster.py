@@ -18,12 +18,17 @@ benchmarks/results/in-cluster/NAME.jsonl.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from shelfwalk.channels.channel import Hits
 from shelfwalk.channels.generative import GenerativeChannel
 from shelfwalk.data.adapter import Dataset
+from shelfwalk.evaluation.rankings import Rankings
 from shelfwalk.shelf.shelf import Shelf
 
 RESULTS = Path(__file__).parent / "results" / "in-cluster"
@@ -43,46 +48,62 @@ def arms_of(shelf: Shelf, dataset: Dataset) -> dict[str, GenerativeChannel]:
     return {ours.name: ours} | {name: ours.in_published_order(by, BUDGET) for name, by in orders.items()}
 
 
-def main() -> None:
+def evenly_spaced(queries: pa.Table, most: int | None) -> pa.Table:
+    count = queries.num_rows if most is None else min(most, queries.num_rows)
+    return queries.take(pa.array(np.linspace(0, queries.num_rows - 1, count).astype(int)))
+
+
+def rank(shelf: Shelf, arms: Mapping[str, GenerativeChannel], queries: pa.Table) -> list[Rankings]:
+    """What each arm makes of the same beams."""
     from shelfwalk.channels.channel import Request
+    from shelfwalk.terminal import shown_progress
+
+    texts, item_ids = queries["query"].to_pylist(), np.asarray(shelf.items["item_id"].to_pylist(), dtype=object)
+    found: dict[str, list[Hits]] = {name: [] for name in arms}
+    with shown_progress() as progress:
+        for number, (text, vector) in enumerate(zip(texts, shelf.encoder.encode(texts), strict=True)):
+            request = Request(text, vector)
+            beams = shelf.generative.generate([request])
+            for name, channel in arms.items():
+                found[name].append(channel.search_beams(request, beams, DEPTH))
+            progress("Asking queries", number + 1, len(texts))
+    query_ids = tuple(queries["query_id"].to_pylist())
+    return [
+        Rankings(
+            name, query_ids, [item_ids[one.rows].tolist() for one in of_arm], [one.scores.tolist() for one in of_arm]
+        )
+        for name, of_arm in found.items()
+    ]
+
+
+def main() -> None:
     from shelfwalk.data.dataset import open_dataset
     from shelfwalk.evaluation.evaluate import evaluate
-    from shelfwalk.evaluation.rankings import Rankings
     from shelfwalk.evaluation.results import append_evaluation, result_of
     from shelfwalk.evaluation.shelf_evaluation import data_hash
-    from shelfwalk.terminal import shown_progress
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shelf", type=Path)
     parser.add_argument("data", type=Path, help="the folder of the data")
     parser.add_argument("--name", required=True, help="of the results file")
+    parser.add_argument("--queries", type=int, help="so many of them, evenly spaced [default: all]")
     arguments = parser.parse_args()
     shelf, dataset = Shelf.open(arguments.shelf), open_dataset(arguments.data)
     if dataset.queries is None or dataset.judgements is None:
         raise SystemExit(f"The data {dataset.name} has no queries with judgements.")
     arms = arms_of(shelf, dataset)
-    texts = dataset.queries["query"].to_pylist()
-    vectors = shelf.encoder.encode(texts)
-    item_ids = np.asarray(shelf.items["item_id"].to_pylist(), dtype=object)
-    query_ids = tuple(dataset.queries["query_id"].to_pylist())
-    rankings = []
-    for name, channel in arms.items():
-        found = []
-        with shown_progress() as progress:
-            for number, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
-                found.append(channel.search(Request(text, vector), DEPTH))
-                progress(name, number + 1, len(texts))
-        items = [item_ids[hits.rows].tolist() for hits in found]
-        rankings.append(Rankings(name, query_ids, items, [hits.scores.tolist() for hits in found]))
+    queries = evenly_spaced(dataset.queries, arguments.queries)
+    judgements = dataset.judgements.filter(
+        pc.is_in(dataset.judgements["query_id"], queries["query_id"].combine_chunks())
+    )
+    rankings = rank(shelf, arms, queries)
     ours, *published = arms
     pairs = [(ours, name) for name in published]
-    evaluation = evaluate(
-        rankings, dataset.judgements, dataset.queries, compared=pairs, compared_measures=MEASURES, fusions=()
-    )
+    evaluation = evaluate(rankings, judgements, queries, compared=pairs, compared_measures=MEASURES, fusions=())
     facts = shelf.recorded
     result = result_of(
         evaluation,
-        data_hash=data_hash(dataset.items, dataset.queries, dataset.judgements),
+        data_hash=data_hash(dataset.items, queries, judgements),
         recipe=shelf.recipe["name"],
         recipe_hash=facts["recipe_hash"],
         seed=facts["seed"],

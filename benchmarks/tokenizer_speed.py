@@ -3,10 +3,9 @@
     python benchmarks/tokenizer_speed.py --threads 2
 
 fits on 20,000 made-up vectors of 384 numbers, unit length, in 300 categories, with 100,000 pairs of 10,000 queries, as
-the recipe cqsid-query does (clusters capped), and encodes 1,000,000 vectors; core seconds tell what of the
-wall seconds the work itself took. Writes
-benchmarks/results/tokenizer_speed.json. Aimed at: at most 180 seconds each on 2 cores. Refuses a machine that is busy
-with something else, unless `--busy`, which the file then says.
+the recipe cqsid-query does (clusters capped), and encodes 1,000,000 vectors; core seconds tell what of the wall
+seconds the work itself took. Writes benchmarks/results/tokenizer_speed.json. Aimed at: at most 180 seconds each on 2
+cores. Refuses a machine that is busy with something else, unless `--busy`, which the file then says.
 """
 
 from __future__ import annotations
@@ -78,7 +77,8 @@ def measure(items: int, pairs: int, encoded: int, threads: int) -> dict[str, Any
     assert len(codes) == encoded
     return {
         "items": items, "dimensions": DIMENSIONS, "pairs": pairs, "epochs": settings.epochs, "threads": threads,
-        "fit_seconds": round(fit_seconds, 1), "fit_core_seconds": round(fit_own, 1), "fit_megabytes_more": round(after_fit - before),
+        "fit_seconds": round(fit_seconds, 1), "fit_core_seconds": round(fit_own, 1),
+        "fit_megabytes_more": round(after_fit - before),
         "encoded": encoded, "encode_seconds": round(encode_seconds, 1), "encode_core_seconds": round(encode_own, 1),
         "encode_megabytes_more": round(peak_megabytes() - ready),
         "vectors_megabytes": round(new_vectors.nbytes / 2**20),

@@ -67,11 +67,13 @@ class HourglassProbes:
     parts: tuple[Probe, ...]
     given: tuple[Probe, ...]
 
-    def measurement(self, *, time: str, data: str, recipe: str, recipe_hash: str, seed: int) -> ProbesMeasurement:
+    def measurement(
+        self, *, time: str, data: str, data_hash: str, recipe: str, recipe_hash: str, seed: int
+    ) -> ProbesMeasurement:
         """The line of a file of measurements."""
         probes = [asdict(probe) for probe in (*self.parts, *self.given)]
         return ProbesMeasurement(
-            KIND, time, data, recipe, recipe_hash, seed, self.level, self.head_codes, self.head_share, probes
+            KIND, time, data, data_hash, recipe, recipe_hash, seed, self.level, self.head_codes, self.head_share, probes
         )
 
 
@@ -82,6 +84,7 @@ class ProbesMeasurement:
     kind: str
     time: str
     data: str
+    data_hash: str
     recipe: str
     recipe_hash: str
     seed: int
