@@ -9,6 +9,8 @@ asks a built shelf every query of the data and ranks what the same beams reach i
     lookup-clicks        the published order (ranking/lookup_order.py), efficiency = smoothed clicks an impression of
                          the data's log, where it has one
     lookup-popularity    the published order, efficiency = the catalogue's popularity
+    lookup-cosine        clusters in beam order as well, but inside them the nearest item to the query first: what is
+                         left to ours then is that a near item of a later cluster may come first
     lookup-random        the published order with a random efficiency: what an order of any use must beat
 
 The published orders keep 1,000 items. A line with the paired comparisons goes to
@@ -34,6 +36,7 @@ from shelfwalk.shelf.shelf import Shelf
 RESULTS = Path(__file__).parent / "results" / "in-cluster"
 BUDGET = 1_000
 DEPTH = 300
+COSINE = "lookup-cosine"
 MEASURES = ("R@10", "R@100", "nDCG@10", "RR")
 
 
@@ -59,12 +62,14 @@ def rank(shelf: Shelf, arms: Mapping[str, GenerativeChannel], queries: pa.Table)
     from shelfwalk.terminal import shown_progress
 
     texts, item_ids = queries["query"].to_pylist(), np.asarray(shelf.items["item_id"].to_pylist(), dtype=object)
-    found: dict[str, list[Hits]] = {name: [] for name in arms}
+    found: dict[str, list[Hits]] = {name: [] for name in (*arms, COSINE)}
     with shown_progress() as progress:
         for number, (text, vector) in enumerate(zip(texts, shelf.encoder.encode(texts), strict=True)):
             request = Request(text, vector)
             beams = shelf.generative.generate([request])
-            for name, channel in arms.items():
+            nearest = np.asarray(shelf.vectors @ vector)
+            of_query = {COSINE: shelf.generative.in_published_order(nearest, BUDGET)}
+            for name, channel in {**arms, **of_query}.items():
                 found[name].append(channel.search_beams(request, beams, DEPTH))
             progress("Asking queries", number + 1, len(texts))
     query_ids = tuple(queries["query_id"].to_pylist())
@@ -97,7 +102,7 @@ def main() -> None:
         pc.is_in(dataset.judgements["query_id"], queries["query_id"].combine_chunks())
     )
     rankings = rank(shelf, arms, queries)
-    ours, *published = arms
+    ours, *published = [ranking.channel for ranking in rankings]
     pairs = [(ours, name) for name in published]
     evaluation = evaluate(rankings, judgements, queries, compared=pairs, compared_measures=MEASURES, fusions=())
     facts = shelf.recorded
