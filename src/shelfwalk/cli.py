@@ -214,6 +214,10 @@ def inspect(
     picture: Annotated[
         Path | None, typer.Option(help="With --hourglass: draw the items from level to level, to this SVG file.")
     ] = None,
+    probe: Annotated[
+        Path | None,
+        typer.Option(help="With --hourglass: the folder of data with queries, to probe which levels are hard."),
+    ] = None,
 ) -> None:
     """Show what is in a shelf: recipe, sizes, codebook use per level, cluster sizes, checksums.
 
@@ -223,14 +227,18 @@ def inspect(
 
     if picture is not None and not hourglass:
         raise UserError("--picture is the picture of the hourglass: give --hourglass as well.")
+    if probe is not None and not hourglass:
+        raise UserError("--probe probes the hourglass: give --hourglass as well.")
     opened = Shelf.open(shelf)
     if as_json:
         _print_json(json.loads(opened.manifest.text()))
         return
     if hourglass:
-        from shelfwalk.commands.hourglass import print_hourglass
+        from shelfwalk.commands.hourglass import print_hourglass, print_probes
 
         print_hourglass(opened, picture=picture)
+        if probe is not None:
+            print_probes(opened, probe)
         return
     from rich.console import Console
 

@@ -383,6 +383,7 @@ def test_the_published_order_is_the_beam_and_then_efficiency_up_to_the_budget(
     hits = channel.search(shop.request, 100)
     assert hits.rows.tolist() == expected[:budget]
     assert (np.diff(hits.scores) < 0).all()
+    assert channel.search_beams(shop.request, beams, 100).rows.tolist() == hits.rows.tolist()
     assert [hits.evidence(place).score for place in range(len(hits))] == hits.scores.tolist()
     assert shop.channel(beam=beam).search(shop.request, 100).rows.tolist() != [] and channel.settings.beam == beam
 

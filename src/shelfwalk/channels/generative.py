@@ -169,7 +169,13 @@ class GenerativeChannel:
     def search(self, request: Request, k: int) -> Hits:
         """The best items of the generated clusters."""
         identifiers = self.identifiers(request)
-        beams = self._generate([request], [identifiers])
+        return self._hits(request, identifiers, self._generate([request], [identifiers]), k)
+
+    def search_beams(self, request: Request, beams: Beams, k: int) -> Hits:
+        """The best items of the clusters that `generate` found for this one request, as `search` ranks them."""
+        return self._hits(request, self.identifiers(request), beams, k)
+
+    def _hits(self, request: Request, identifiers: Identifiers, beams: Beams, k: int) -> Hits:
         candidates, places, scores = self._ranked(request, identifiers, beams, k)
 
         def evidence(position: int) -> Evidence:

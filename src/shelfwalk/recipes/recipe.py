@@ -27,7 +27,10 @@ from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.settings import Settings
 
 _SUFFIX = ".toml"
-_KINDS = ("residual_kmeans", "hierarchical_kmeans", "rqvae", "cqsid", "hourglass", "items", "queries", "shoppers")
+_KINDS = (
+    *("residual_kmeans", "hierarchical_kmeans", "rqvae", "cqsid", "hourglass", "swapped"),
+    *("items", "queries", "shoppers"),
+)
 
 
 class TextSettings(Settings):
@@ -140,8 +143,31 @@ class HourglassSettings(Settings):
         return self
 
 
+class SwappedSettings(Settings):
+    """Identifiers of another tokeniser with two of their levels in each other's place."""
+
+    kind: Literal["swapped"]
+    inner: Annotated[ResidualKMeansSettings | RqVaeSettings, Field(discriminator="kind")]
+    levels: tuple[int, int] = (1, 2)
+    """Which levels change places, counted from 1."""
+
+    @model_validator(mode="after")
+    def _the_levels_are_there(self) -> Self:
+        count = len(self.inner.level_sizes)
+        if self.levels[0] == self.levels[1] or not 1 <= min(self.levels) <= max(self.levels) <= count:
+            raise PydanticCustomError("levels", f"levels must be two different ones of {count}, counted from 1")
+        if isinstance(self.inner, RqVaeSettings) and self.inner.unique:
+            raise PydanticCustomError("levels", "inner.unique numbers items in the last level: set it to false")
+        return self
+
+
 TokenizerSettings = (
-    ResidualKMeansSettings | HierarchicalKMeansSettings | RqVaeSettings | CqSidSettings | HourglassSettings
+    ResidualKMeansSettings
+    | HierarchicalKMeansSettings
+    | RqVaeSettings
+    | CqSidSettings
+    | HourglassSettings
+    | SwappedSettings
 )
 
 
