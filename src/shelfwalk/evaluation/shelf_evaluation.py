@@ -10,6 +10,7 @@ query are counted, and the figures are made once more without those queries.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfwalk.channels.channel import Hits, Request
+from shelfwalk.channels.names import RANKED
 from shelfwalk.data.hashing import content_hash
 from shelfwalk.data.leaks import Coincidence, check_no_leak, coinciding, leaking_queries
 from shelfwalk.data.tables import QUERIES
@@ -28,6 +30,7 @@ from shelfwalk.evaluation.evaluate import Evaluation, evaluate
 from shelfwalk.evaluation.exposures import exposed_items
 from shelfwalk.evaluation.judgements import grade_queries, refuse_unknown_queries
 from shelfwalk.evaluation.rankings import Rankings, write_trec_run
+from shelfwalk.evaluation.relevance import WRONG_ORDER, score_relevance
 from shelfwalk.evaluation.report import ReportInput, SampleAnswer, write_report
 from shelfwalk.evaluation.results import Result, append_evaluation, result_of
 from shelfwalk.shelf import layout
@@ -46,7 +49,7 @@ _SAMPLE_ITEMS = 5
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one `Shelf.search` of the fused channel, one query after the other, one thread."""
+    """Milliseconds of one `Shelf.search` of the shelf's last list, one query after the other, one thread."""
 
     beam: int | None
     """None for a shelf without a generative channel."""
@@ -106,7 +109,21 @@ def evaluate_shelf(
     rankings = _rank(shelf, queries, progress)
     beams = _beam_hits(shelf, queries) if shelf.is_generative else None
     exposures = None if events is None else exposed_items(events, queries)
-    evaluation = evaluate(rankings, judgements, queries, beams, relevant_grade=relevant_grade, exposures=exposures)
+    own_values = {}
+    if shelf.has_ranker:
+        # Where no query can tell an order the other figures still count.
+        with suppress(UserError):
+            scores = score_relevance(shelf, queries, judgements, relevant_grade, progress)
+            own_values[RANKED] = {WRONG_ORDER: scores.wrong_order()}
+    evaluation = evaluate(
+        rankings,
+        judgements,
+        queries,
+        beams,
+        relevant_grade=relevant_grade,
+        exposures=exposures,
+        own_values=own_values,
+    )
     pseudo = training.filter(pa.compute.equal(training["source"], "pseudo"))["query"].to_pylist()
     coincidence = coinciding(pseudo, texts)
     without = _without(pseudo, queries, judgements, rankings, beams, evaluation.relevant_grade)

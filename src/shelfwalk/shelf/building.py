@@ -4,9 +4,9 @@ In: a table of items, a recipe, and where there are any judgements or a search l
 the shelf. Every step leaves its files in the shelf's `building` folder, so that an interrupted build goes on after its
 last finished step; nothing is visible to readers before the one atomic rename at the end.
 
-    catalogue → vectors → training pairs → two towers → identifiers → generator → bm25 → weights → publish
+    catalogue → vectors → training pairs → two towers → identifiers → generator → bm25 → weights → ranker → publish
 
-A recipe may have no towers, or no identifiers and so no generator; the others are in every shelf.
+A recipe may have no towers, no ranker, or no identifiers and so no generator; the others are in every shelf.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 
 from shelfwalk.data.hashing import content_hash
+from shelfwalk.data.labelled_pairs import LabelledPairs
 from shelfwalk.encoders.weights import encoder_sha256, find_weights
 from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import Recipe
@@ -32,6 +33,7 @@ from shelfwalk.shelf.generations import CURRENT, open_for_building
 from shelfwalk.shelf.generator_step import train_generator
 from shelfwalk.shelf.identifier_step import fit_identifiers, refuse_unfit
 from shelfwalk.shelf.pair_step import logged_pairs, make_pairs
+from shelfwalk.shelf.ranker_step import RankerInputs, labelled_pairs, train_ranker
 from shelfwalk.shelf.steps import StepResult, Steps
 from shelfwalk.shelf.tower_step import train_towers
 from shelfwalk.shelf.training_tables import TrainingTables
@@ -62,6 +64,7 @@ def build_shelf(
     if recipe.tokenizer is not None:
         refuse_unfit(items, recipe.tokenizer, seed)
     tables = tables or TrainingTables()
+    labelled = None if recipe.ranker is None else labelled_pairs(items, tables)
     logged = logged_pairs(items, tables)
     weights_folder = find_weights(recipe.encoder.model)
     fingerprint = _fingerprint(items, weights_folder, tables, seed)
@@ -89,6 +92,10 @@ def build_shelf(
             recipe.fusion,
         )
         parts += [*generative, bm25, weights]
+        if labelled is not None:
+            identifiers, generator = generative or (None, None)
+            inputs = RankerInputs(vectors, text_vectors, bm25, pairs, identifiers, generator, tables.events)
+            parts.append(_ranker(build, inputs, labelled))
         staging = _stage(builder.folder / "staging", parts)
         name = builder.publish(staging, recipe.model_dump(mode="json"), _facts(build, parts))
         builder.remove_old(2)
@@ -99,6 +106,12 @@ def _towers(build: Build, text_vectors: StepResult, pairs: StepResult) -> StepRe
     settings = build.recipe.two_tower
     assert settings is not None
     return build.step("towers", lambda folder, _: train_towers(build, settings, text_vectors, pairs, folder), settings)
+
+
+def _ranker(build: Build, inputs: RankerInputs, labelled: LabelledPairs) -> StepResult:
+    settings = build.recipe.ranker
+    assert settings is not None
+    return build.step("ranker", lambda folder, _: train_ranker(build, settings, inputs, labelled, folder), settings)
 
 
 def _generative_steps(

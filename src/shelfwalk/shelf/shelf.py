@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from shelfwalk.channels.channel import Channel, Evidence, Hits, Request
 from shelfwalk.channels.fusion import evidence_of_row, fuse
-from shelfwalk.channels.names import BASE_CHANNELS, BASELINE, CHANNELS, FUSED
+from shelfwalk.channels.names import BASE_CHANNELS, BASELINE, CHANNELS, FUSED, RANKED
 from shelfwalk.errors import UserError
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.generations import open_generation
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from shelfwalk.channels.bm25 import Bm25Channel
     from shelfwalk.channels.dense import DenseChannel
     from shelfwalk.channels.generative import GenerativeChannel, TextEncoder
+    from shelfwalk.channels.relevance_ranker import IdentifierMatch, RelevanceRanker
     from shelfwalk.constraints.item_filter import FilterColumns, ItemFilter
+    from shelfwalk.ranking.ranker_settings import RankerSettings
     from shelfwalk.recipes.recipe import Recipe
+    from shelfwalk.shelf.ranker_files import SavedRanker
 
 DEPTH = 300
 """Items that each channel hands to fusion, at least."""
@@ -107,13 +110,14 @@ class Shelf:
         self,
         query: str,
         k: int = 10,
-        channel: str = FUSED,
+        channel: str | None = None,
         *,
         item_filter: ItemFilter | None = None,
         explain: bool = True,
     ) -> Answer:
         """The `k` best items of a channel for a query, each with its evidence unless `explain` is off.
 
+        Without a channel it is the ranked list where the shelf has a ranker, and the fused one otherwise.
         `item_filter`: only items that pass it are found, by every channel; `filters` makes them.
 
         Raises UserError for an empty query, an unknown channel, or `k` outside 1 to 1,000.
@@ -123,11 +127,12 @@ class Shelf:
         if not 1 <= k <= MOST_RESULTS:
             raise UserError(f"k is {k}: ask for 1 to {MOST_RESULTS} items.")
         started = time.perf_counter()
+        channel = channel or self.best_channel
         hits = self.hits(query, k, (channel,), item_filter)
         chosen = hits[channel]
         rows = chosen.rows[:k]
         shown = self.items.select(["item_id", "title"]).take(pa.array(rows, pa.int64())).to_pylist()
-        sources = [name for name in BASE_CHANNELS if name in hits]
+        sources = [name for name in (*BASE_CHANNELS, RANKED) if name in hits]
         results = tuple(
             Result(
                 position + 1,
@@ -143,7 +148,18 @@ class Shelf:
     @property
     def channels(self) -> tuple[str, ...]:
         """The names of the channels that this shelf has."""
-        return tuple(name for name in CHANNELS if name != "generative" or self.is_generative)
+        found = tuple(name for name in CHANNELS if name != "generative" or self.is_generative)
+        return (*found, RANKED) if self.has_ranker else found
+
+    @property
+    def best_channel(self) -> str:
+        """The last of the shelf's lists: ranked where it has a ranker, else fused."""
+        return RANKED if self.has_ranker else FUSED
+
+    @property
+    def has_ranker(self) -> bool:
+        """Whether a relevance model can reorder its fused list."""
+        return "ranker" in self.recorded
 
     @property
     def is_generative(self) -> bool:
@@ -162,13 +178,19 @@ class Shelf:
         unknown = [name for name in channels if name not in self.channels]
         if unknown:
             raise UserError(f'There is no channel "{unknown[0]}": take one of {", ".join(self.channels)}.')
-        fusions = {name: self.fusion_weights(name) for name in channels if name in (BASELINE, FUSED)}
-        needed = {*channels, *(part for weights in fusions.values() for part in weights)}
+        asked = {*channels, FUSED} if RANKED in channels else {*channels}
+        fusions = {name: self.fusion_weights(name) for name in (BASELINE, FUSED) if name in asked}
+        needed = {*asked, *(part for weights in fusions.values() for part in weights)}
         depth = max(k, DEPTH) if fusions else k
+        most = max(k, self.ranker.depth) if RANKED in channels else k
         vector = self._query_vector(query) if needed - {"bm25"} else np.empty(0, np.float32)
         request = Request(query, vector, item_filter)
         hits = {name: self.channel(name).search(request, depth) for name in BASE_CHANNELS if name in needed}
-        return {**hits, **{name: fuse(hits, weights, k) for name, weights in fusions.items()}}
+        hits |= {name: fuse(hits, weights, most if name == FUSED else k) for name, weights in fusions.items()}
+        if RANKED in channels:
+            hits[RANKED] = self.ranker.reordered(request, hits[FUSED], k)
+            hits[FUSED] = hits[FUSED].first(k)
+        return hits
 
     def fusion_weights(self, name: str) -> dict[str, float]:
         """The weights of the channels in a fused channel."""
@@ -190,6 +212,15 @@ class Shelf:
             *(self._tower_facts() if "two_tower" in facts else ()),
             *(self._identifier_facts() if self.is_generative else ()),
             ("fused weights", _named(self.fusion_weights(FUSED))),
+            *(self._ranker_facts() if self.has_ranker else ()),
+        ]
+
+    def _ranker_facts(self) -> list[tuple[str, str]]:
+        facts = self.recorded["ranker"]
+        source = "held-out queries of the log" if facts["held_out"] else "queries that the rest learnt from as well"
+        return [
+            ("ranker", f"{facts['pairs']:,} pairs of {facts['queries']:,} {source}"),
+            ("cached queries", f"{facts['cached_queries']:,}"),
         ]
 
     def _tower_facts(self) -> list[tuple[str, str]]:
@@ -291,6 +322,38 @@ class Shelf:
             settings.model_copy(update={**self.recorded["in_cluster"]["weights"], "beam": self._beam or settings.beam}),
             OnnxTextEncoder(own, self._threads) if own.is_dir() else None,
         )
+
+    @cached_property
+    def ranker(self) -> RelevanceRanker:
+        """Reorders fused lists; raises UserError if the shelf has none, or one that is damaged or not its own."""
+        from shelfwalk.channels.pair_features import PairFeatures
+        from shelfwalk.channels.relevance_ranker import RelevanceFeatures, RelevanceRanker
+
+        saved = self._saved_ranker
+        match = self._identifier_match(saved.settings) if saved.settings.match_feature else None
+        features = RelevanceFeatures(PairFeatures(self.items, self.vectors, self.bm25, self.dense), match)
+        return RelevanceRanker(saved.model, features, saved.settings.depth)
+
+    @property
+    def ranker_queries(self) -> tuple[str, ...]:
+        """The queries that the ranker learnt from; raises as `ranker` does."""
+        return self._saved_ranker.queries
+
+    @cached_property
+    def _saved_ranker(self) -> SavedRanker:
+        from shelfwalk.shelf.ranker_files import SavedRanker, tokenizer_name
+
+        if not self.has_ranker:
+            raise UserError("This shelf has no ranker: build it with a recipe that has [ranker], as dsirm.")
+        return SavedRanker.open(self.folder / layout.RANKER, tokenizer_name(self.folder / layout.TOKENIZER))
+
+    def _identifier_match(self, settings: RankerSettings) -> IdentifierMatch:
+        from shelfwalk.channels.relevance_ranker import IdentifierMatch
+        from shelfwalk.ranking.query_identifiers import QueryCache
+
+        path = self.folder / layout.QUERY_CACHE
+        cache = QueryCache.open(path, self.generative.trie.levels) if path.exists() else None
+        return IdentifierMatch(self.generative, settings, cache)
 
     def _query_vector(self, query: str) -> npt.NDArray[np.float32]:
         vector: npt.NDArray[np.float32] = self.encoder.encode([query])[0]
