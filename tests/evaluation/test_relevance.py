@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.document_tables import with_tables
-from shelfwalk.evaluation.relevance import DepthRate, RelevanceScores, area_under_curve, is_monotone
+from shelfwalk.evaluation.relevance import DepthRate, RelevanceScores, area_under_curve, least_step
 from shelfwalk.evaluation.relevance_results import ScoredShelf, append_record, compared, read_records, relevance_grid
 
 
@@ -75,8 +75,10 @@ def test_the_label_rate_by_depth() -> None:
     assert [(rate.depth, rate.pairs) for rate in rates] == [(0, 3), (1, 1), (2, 0), (3, 1)]
     assert rates[0].relevant_share == pytest.approx(1 / 3)
     assert np.isnan(rates[2].relevant_share)
-    assert is_monotone(rates), "a depth that no pair has says nothing"
-    assert not is_monotone((DepthRate(0, 4, 0.5), DepthRate(1, 4, 0.25)))
+    assert least_step(rates) == pytest.approx(1.0), "from 1 to 3: a depth that no pair has says nothing"
+    assert least_step((DepthRate(0, 4, 0.5), DepthRate(1, 4, 0.25), DepthRate(2, 4, 0.75))) == 0.5
+    assert least_step((DepthRate(0, 4, 0.0), DepthRate(1, 4, 0.25))) is None
+    assert least_step(()) is None
     assert replace(found, depths=None).label_rates() == ()
 
 

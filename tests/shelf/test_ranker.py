@@ -22,7 +22,7 @@ from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.data.readers import read_judgements, read_queries
 from shelfwalk.data.tables import EVENTS
 from shelfwalk.errors import UserError
-from shelfwalk.evaluation.relevance import score_relevance
+from shelfwalk.evaluation.relevance import least_step, score_relevance
 from shelfwalk.evaluation.shelf_evaluation import evaluate_shelf
 from shelfwalk.ranking.query_identifiers import QueryCache
 from shelfwalk.recipes.recipe import Recipe
@@ -247,6 +247,8 @@ def test_an_evaluation_measures_the_ranked_list_and_the_order(ranked_shop: Ranke
     assert figures["R@100"] == found.evaluation.figures[FUSED]["R@100"]
     assert "1-AUC" not in found.evaluation.figures[FUSED]
     assert (tmp_path / "ranked.run").exists()
+    step = found.result.record.identifiers["match"]["least_step"]
+    assert step == pytest.approx(least_step(scores.label_rates()))
 
 
 def test_queries_that_the_ranker_learnt_from_are_not_asked(ranked_shop: RankedShop) -> None:

@@ -101,10 +101,13 @@ class RelevanceScores:
         return tuple(DepthRate(depth, count, share) for depth, (count, share) in enumerate(rows))
 
 
-def is_monotone(rates: tuple[DepthRate, ...]) -> bool:
-    """Whether the share of relevant pairs never falls from one depth to the next that any pair has."""
+def least_step(rates: Sequence[DepthRate]) -> float | None:
+    """The least factor by which the share of relevant pairs grows from one depth that pairs have to the next.
+
+    At least 1 where it never falls; None where no depth with a relevant pair is followed by another.
+    """
     shares = [rate.relevant_share for rate in rates if rate.pairs]
-    return all(below <= above for below, above in pairwise(shares))
+    return min((deeper / share for share, deeper in pairwise(shares) if share > 0), default=None)
 
 
 def area_under_curve(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> float:

@@ -30,7 +30,7 @@ from shelfwalk.evaluation.evaluate import Evaluation, evaluate
 from shelfwalk.evaluation.exposures import exposed_items
 from shelfwalk.evaluation.judgements import grade_queries, refuse_unknown_queries
 from shelfwalk.evaluation.rankings import Rankings, write_trec_run
-from shelfwalk.evaluation.relevance import WRONG_ORDER, score_relevance
+from shelfwalk.evaluation.relevance import WRONG_ORDER, RelevanceScores, least_step, score_relevance
 from shelfwalk.evaluation.report import ReportInput, SampleAnswer, write_report
 from shelfwalk.evaluation.results import Result, append_evaluation, result_of
 from shelfwalk.shelf import layout
@@ -109,12 +109,7 @@ def evaluate_shelf(
     rankings = _rank(shelf, queries, progress)
     beams = _beam_hits(shelf, queries) if shelf.is_generative else None
     exposures = None if events is None else exposed_items(events, queries)
-    own_values = {}
-    if shelf.has_ranker:
-        # Where no query can tell an order the other figures still count.
-        with suppress(UserError):
-            scores = score_relevance(shelf, queries, judgements, relevant_grade, progress)
-            own_values[RANKED] = {WRONG_ORDER: scores.wrong_order()}
+    relevance = _relevance(shelf, queries, judgements, relevant_grade, progress)
     evaluation = evaluate(
         rankings,
         judgements,
@@ -122,13 +117,13 @@ def evaluate_shelf(
         beams,
         relevant_grade=relevant_grade,
         exposures=exposures,
-        own_values=own_values,
+        own_values={} if relevance is None else {RANKED: {WRONG_ORDER: relevance.wrong_order()}},
     )
     pseudo = training.filter(pa.compute.equal(training["source"], "pseudo"))["query"].to_pylist()
     coincidence = coinciding(pseudo, texts)
     without = _without(pseudo, queries, judgements, rankings, beams, evaluation.relevant_grade)
     latencies = _latencies(shelf, texts)
-    kept = _result(evaluation, shelf, queries, judgements)
+    kept = _result(evaluation, shelf, queries, judgements, relevance)
     result = ShelfEvaluation(evaluation, coincidence, without, latencies, kept)
     _write(result, shelf, rankings, out)
     return result
@@ -255,15 +250,41 @@ def data_hash(items: pa.Table, queries: pa.Table, judgements: pa.Table) -> str:
     return content_hash(items, queries.select(QUERIES.names), judgements)
 
 
-def _result(evaluation: Evaluation, shelf: Shelf, queries: pa.Table, judgements: pa.Table) -> Result:
+def _relevance(
+    shelf: Shelf,
+    queries: pa.Table,
+    judgements: pa.Table,
+    relevant_grade: int | None,
+    progress: Callable[[str, int, int], None],
+) -> RelevanceScores | None:
+    """What the shelf's relevance model says; None without one, or where no query can tell an order."""
+    if not shelf.has_ranker:
+        return None
+    # The other figures count all the same.
+    with suppress(UserError):
+        return score_relevance(shelf, queries, judgements, relevant_grade, progress)
+    return None
+
+
+def _result(
+    evaluation: Evaluation,
+    shelf: Shelf,
+    queries: pa.Table,
+    judgements: pa.Table,
+    relevance: RelevanceScores | None,
+) -> Result:
     facts = shelf.recorded
+    identifiers = dict(facts.get("tokenizer") or {})
+    step = None if relevance is None else least_step(relevance.label_rates())
+    if step is not None:
+        identifiers["match"] = {"least_step": step}
     return result_of(
         evaluation,
         data_hash=data_hash(shelf.items, queries, judgements),
         recipe=shelf.recipe["name"],
         recipe_hash=facts["recipe_hash"],
         seed=facts["seed"],
-        identifiers=facts.get("tokenizer"),
+        identifiers=identifiers,
     )
 
 
