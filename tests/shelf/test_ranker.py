@@ -25,12 +25,14 @@ from shelfwalk.errors import UserError
 from shelfwalk.evaluation.relevance import least_step, score_relevance
 from shelfwalk.evaluation.shelf_evaluation import evaluate_shelf
 from shelfwalk.ranking.query_identifiers import QueryCache
-from shelfwalk.recipes.recipe import Recipe
+from shelfwalk.recipes.recipe import Recipe, load_recipe
 from shelfwalk.shelf import layout, ranker_step
 from shelfwalk.shelf.building import build_shelf
 from shelfwalk.shelf.pair_step import TrainingPairs
 from shelfwalk.shelf.ranker_files import SavedRanker, tokenizer_name
 from shelfwalk.shelf.training_tables import TrainingTables
+from shelfwalk.tokenizers.cqsid import CQSIDTokenizer
+from shelfwalk.tokenizers.saved_tokenizer import open_tokenizer
 from small_shop import KINDS, Ran, SmallShop
 
 RANKER: dict[str, Any] = {"hidden_widths": (8,), "epochs": 60, "batch": 16, "depth": 12, "cached_queries": 5}
@@ -332,3 +334,49 @@ def test_without_the_match_feature_no_identifiers_are_needed(
     assert answer.channel == RANKED
     assert answer.results[0].evidence[-1].reason == f"relevance {answer.results[0].evidence[-1].score:.2f}"
     assert not (shelf.folder / layout.QUERY_CACHE).exists()
+
+
+def test_a_filter_narrows_the_list_and_not_what_the_query_means(ranked_shop: RankedShop) -> None:
+    shelf = ranked_shop.open()
+    only = shelf.filters.matching(brands=("Altomar",))
+    assert only is not None
+    hits = shelf.hits("usb hub", 20, (RANKED, FUSED), only)
+    assert only.passes(hits[RANKED].rows).all()
+    assert sorted(hits[RANKED].rows.tolist()) == sorted(hits[FUSED].rows.tolist())
+    match = shelf.ranker.features.match
+    assert match is not None
+    vector = shelf.encoder.encode(["usb hub"])[0]
+    plain, filtered = match.live([Request("usb hub", vector), Request("usb hub", vector, only)])
+    assert (plain.codes == filtered.codes).all()
+
+
+def test_the_ranked_list_alone_is_the_one_among_all(ranked_shop: RankedShop) -> None:
+    """Whatever else is asked for beside it, and from whichever opening of the shelf."""
+    alone = ranked_shop.open().hits("desk lamp", 30, (RANKED,))[RANKED]
+    among = ranked_shop.open().hits("desk lamp", 30)[RANKED]
+    assert alone.rows.tolist() == among.rows.tolist()
+    assert alone.scores.tolist() == among.scores.tolist()
+    assert [alone.evidence(place) for place in range(len(alone))] == [
+        among.evidence(place) for place in range(len(among))
+    ]
+
+
+def test_items_and_queries_share_dsirms_identifiers(small_shop: SmallShop, shop_cache: Path, tmp_path: Path) -> None:
+    """The recipe's tokeniser: level 1 is the top category, and a query is encoded by the same codebooks."""
+    tokenizer = load_recipe("dsirm").tokenizer
+    assert tokenizer is not None
+    small = {"hidden_widths": (16,), "latent_width": 8, "epochs": 3, "batch": 64}
+    recipe = ranked_recipe(small_shop).model_copy(update={"tokenizer": tokenizer.model_copy(update=small)})
+    events = shop_log(small_shop.items())
+    build_shelf(small_shop.items(), recipe, tmp_path / "own.shelf", tables=TrainingTables(events=events), threads=1)
+    shelf = Shelf.open(tmp_path / "own.shelf")
+    codes = shelf.generative.trie.codes_of(np.arange(120))
+    roots = [path[0] for path in shelf.items["category"].to_pylist()]
+    assert codes[:, 0].tolist() == [sorted(set(roots)).index(root) for root in roots]
+    opened = open_tokenizer(shelf.folder / layout.TOKENIZER)
+    assert isinstance(opened, CQSIDTokenizer)
+    asked = opened.encode_queries(shelf.encoder.encode(list(KINDS)))
+    assert asked.shape == (8, 3)
+    assert (asked < np.array(opened.level_sizes)).all()
+    reasons = [item.evidence[-1].reason for item in shelf.search("usb hub", 12).results]
+    assert all(reason.endswith("of 3 levels") for reason in reasons)
