@@ -108,7 +108,12 @@ def search(
     shelf: ShelfArgument,
     query: Annotated[str, typer.Argument(help="What to search for.")],
     k: Annotated[int, typer.Option("-k", "--k", help="How many items, 1 to 1,000.")] = 10,
-    channel: Annotated[str, typer.Option(help="bm25, dense, generative, bm25+dense or fused.")] = "fused",
+    channel: Annotated[
+        str | None,
+        typer.Option(
+            help="bm25, dense, generative, bm25+dense, fused or ranked. [default: ranked, or fused without a ranker]"
+        ),
+    ] = None,
     beam: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Identifiers to generate. [default: the recipe's]")
     ] = None,

@@ -55,6 +55,10 @@ class Hits:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def first(self, k: int) -> Hits:
+        """The `k` best of them."""
+        return Hits(self.rows[:k], self.scores[:k], self.evidence)
+
 
 class Channel(Protocol):
     """Returns scored items for a request."""

@@ -9,7 +9,8 @@ between the markers; or, with `--check`, which of them say something else.
 
 compares the systems in icecat.jsonl; `a, b` reads two files. Settings, all optional: measures, baseline, parts (all,
 head, …), data (a data hash) and show (means, differences, seeds). `<!-- table: claims -->` shows the verdicts on the
-published claims that can be tested, `hourglass-codes` and `hourglass-cures` what benchmarks/hourglass.py has measured.
+published claims that can be tested, `hourglass-codes` and `hourglass-cures` what benchmarks/hourglass.py has measured,
+and `<!-- table: relevance NAME -->` the relevance models of relevance/NAME.jsonl.
 
     python -m shelfwalk.evaluation.document_tables README.md docs/results.md --write
 """
@@ -30,6 +31,7 @@ from shelfwalk.evaluation.comparison_table import KINDS, comparison_markdown
 from shelfwalk.evaluation.evidence import read_evidence
 from shelfwalk.evaluation.grids import markdown_table
 from shelfwalk.evaluation.hourglass_tables import FOLDER, codes_tables, retrieval_tables
+from shelfwalk.evaluation.relevance_results import relevance_table
 from shelfwalk.evaluation.strata import ALL
 from shelfwalk.evaluation.systems import read_systems
 from shelfwalk.evaluation.verdicts import judge
@@ -39,6 +41,8 @@ RESULTS = Path("benchmarks/results")
 _CLAIMS = "claims"
 _OF_BENCHMARKS = {"hourglass-codes": codes_tables, "hourglass-cures": retrieval_tables}
 """Tables of a benchmark's own, made from its folder below the results."""
+_RELEVANCE = "relevance"
+"""Also the folder of these results: their lines are other than those of evaluations."""
 _SETTINGS = ("measures", "baseline", "parts", "data", "show")
 _START = re.compile(r"^<!-- table: (?P<name>[^;\n]+?)(?P<settings>(?:;[^;\n]*?)*) -->$", re.MULTILINE)
 _END = "<!-- end -->"
@@ -86,6 +90,8 @@ def _table(name: str, settings: Mapping[str, str], results: Path) -> str:
         return f"{markdown_table(grid)}\n\n{grid.note}"
     if name in _OF_BENCHMARKS:
         return _OF_BENCHMARKS[name](results / FOLDER)
+    if name.startswith(f"{_RELEVANCE} "):
+        return relevance_table(results / _RELEVANCE / f"{name.removeprefix(_RELEVANCE).strip()}.jsonl")
     systems = read_systems([results / f"{file.strip()}.jsonl" for file in name.split(",")], settings.get("data"))
     comparison = compare_systems(
         systems,

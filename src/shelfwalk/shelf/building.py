@@ -5,9 +5,9 @@ the shelf. Every step leaves its files in the shelf's `building` folder, so that
 last finished step; nothing is visible to readers before the one atomic rename at the end.
 
     catalogue → vectors → training pairs → two towers → identifiers → visits → generator → bm25 → efficiency → weights
-    → publish
+    → ranker → publish
 
-A recipe may have no towers, no identifiers and so no generator, or no visits; the others are in every shelf.
+A recipe may have no towers, no ranker, no visits, or no identifiers and so no generator; the others are in every shelf.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from shelfwalk.data.hashing import content_hash
 from shelfwalk.data.histories import refuse_anonymous
+from shelfwalk.data.labelled_pairs import LabelledPairs
 from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.encoders.weights import encoder_sha256, find_weights
 from shelfwalk.errors import UserError
@@ -35,6 +36,7 @@ from shelfwalk.shelf.generations import CURRENT, open_for_building
 from shelfwalk.shelf.generator_step import train_generator
 from shelfwalk.shelf.identifier_step import fit_identifiers, refuse_unfit
 from shelfwalk.shelf.pair_step import logged_pairs, make_pairs
+from shelfwalk.shelf.ranker_step import RankerInputs, labelled_pairs, train_ranker
 from shelfwalk.shelf.shopper_tower_step import train_towers_for_shoppers
 from shelfwalk.shelf.stage_examples import GeneratorInputs
 from shelfwalk.shelf.steps import StepResult, Steps
@@ -71,6 +73,7 @@ def build_shelf(
     refuse_unfit_log(recipe, tables.events)
     if recipe.shopper_tower is not None and recipe.shopper_tower.history_length and tables.events is not None:
         refuse_anonymous(tables.events)
+    labelled = None if recipe.ranker is None else labelled_pairs(items, tables)
     logged = logged_pairs(items, tables)
     weights_folder = find_weights(recipe.encoder.model)
     fingerprint = _fingerprint(items, weights_folder, tables, seed)
@@ -99,6 +102,10 @@ def build_shelf(
             recipe.fusion,
         )
         parts += [*generative, bm25, efficiency, weights]
+        if labelled is not None:
+            identifiers, generator = generative or (None, None)
+            inputs = RankerInputs(vectors, text_vectors, bm25, efficiency, pairs, identifiers, generator, tables.events)
+            parts.append(_ranker(build, inputs, labelled))
         staging = _stage(builder.folder / "staging", parts)
         name = builder.publish(staging, recipe.model_dump(mode="json"), _facts(build, parts))
         builder.remove_old(2)
@@ -121,6 +128,12 @@ def _towers(build: Build, events: pa.Table | None, text_vectors: StepResult, pai
         return train_towers_for_shoppers(build, settings, shopper, events, text_vectors, pairs, folder)
 
     return build.step("towers", train, settings, shopper)
+
+
+def _ranker(build: Build, inputs: RankerInputs, labelled: LabelledPairs) -> StepResult:
+    settings = build.recipe.ranker
+    assert settings is not None
+    return build.step("ranker", lambda folder, _: train_ranker(build, settings, inputs, labelled, folder), settings)
 
 
 def _generative_steps(
