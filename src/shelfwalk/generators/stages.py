@@ -90,7 +90,8 @@ def run_stages(
     Raises UserError before any training where a stage has nothing to learn from, or the folder is of other identifiers.
     """
     identifiers.refuse_others(folder)
-    for stage in stages:
+    # The first says so itself, before it has taken long.
+    for stage in stages[1:]:
         if stage.examples.is_empty():
             raise UserError(
                 f"The training stage {stage.name} has nothing to learn from: give items titles with words, or a search "
