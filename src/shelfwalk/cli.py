@@ -117,6 +117,10 @@ def search(
     beam: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Identifiers to generate. [default: the recipe's]")
     ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(help="Milliseconds for a search: takes the widest beam that keeps to them, and says which."),
+    ] = None,
     in_stock: Annotated[bool, typer.Option("--in-stock", help="Only items that are available.")] = False,
     category: Annotated[
         str | None, typer.Option(help='Only items of this category or below it, as "Computers > Hubs".')
@@ -139,7 +143,13 @@ def search(
 
     # A terminal hands over broken UTF-8 as lone surrogates, which nothing can print.
     readable = query.encode("utf-8", "replace").decode("utf-8")
+    if beam is not None and within is not None:
+        raise UserError("Both --beam and --within say how wide to search: give one of them.")
     opened = Shelf.open(shelf, beam=beam)
+    if within is not None:
+        opened, choice = opened.within(within)
+        kept = "most searches take at most" if choice.fits else "none keeps to that time, the narrowest takes"
+        print(f"Beam {choice.width}: {kept} {choice.milliseconds:.1f} ms on this machine now.", file=sys.stderr)
     path = [name.strip() for name in (category or "").split(">") if name.strip()]
     item_filter = opened.filters.matching(in_stock, path, brand or (), price_from, price_to)
     if item_filter is not None and not item_filter.count:

@@ -21,7 +21,6 @@ from shelfwalk.constraints.trie import Trie
 from shelfwalk.data.tables import ITEMS
 from shelfwalk.errors import UserError
 from shelfwalk.generators.prompts import Prompts
-from shelfwalk.generators.time_budget import WIDTHS, CostModel
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int32]
@@ -244,18 +243,6 @@ def test_an_item_of_a_live_catalogue_is_found_by_its_new_identifier() -> None:
     hits = shop.channel(live=live, beam=WIDE).search(shop.request, 20)
     assert sorted(hits.rows.tolist()) == list(range(20))
     assert hits.evidence(hits.rows.tolist().index(5)).identifier == tuple(moved.tolist())
-
-
-def test_a_time_budget_chooses_the_beam_and_says_which() -> None:
-    shop = Shop.of(4, 40)
-    channel = shop.channel(beam=7)
-    costs = CostModel((1, 3, WIDE), (1.0, 2.0, 5.0))
-    hits, choice = channel.search_within(shop.request, 40, 2.5, costs)
-    assert (choice.width, choice.fits) == (3, True)
-    assert hits.rows.tolist() == shop.channel(beam=3).search(shop.request, 40).rows.tolist()
-    assert channel.settings.beam == 7
-    measured = channel.measure_costs([shop.request], 5)
-    assert measured.widths == WIDTHS and all(cost > 0 for cost in measured.milliseconds)
 
 
 def test_refuses_identifiers_that_the_generator_does_not_make() -> None:

@@ -29,7 +29,6 @@ from shelfwalk.errors import UserError
 from shelfwalk.generators.beam_search import Beams, beam_search
 from shelfwalk.generators.generator import Generator
 from shelfwalk.generators.prompts import Prompts
-from shelfwalk.generators.time_budget import Choice, CostModel
 from shelfwalk.ranking.in_cluster import Candidates, InClusterWeights, expand, in_cluster_scores
 from shelfwalk.ranking.lookup_order import lookup_order, place_scores
 from shelfwalk.settings import Settings
@@ -183,15 +182,6 @@ class GenerativeChannel:
             return self._evidence(position + 1, float(scores[position]), candidates, int(place), beams)
 
         return Hits(candidates.rows[places], scores, evidence)
-
-    def measure_costs(self, requests: Sequence[Request], k: int) -> CostModel:
-        """How long searches of these requests take at each width of `WIDTHS`, on this machine as it is now."""
-        return CostModel.measured(lambda request, width: self.with_beam(width).search(request, k), requests)
-
-    def search_within(self, request: Request, k: int, milliseconds: float, costs: CostModel) -> tuple[Hits, Choice]:
-        """The best items by the widest beam that answers in so many milliseconds, and which that was."""
-        choice = costs.widest_within(milliseconds)
-        return self.with_beam(choice.width).search(request, k), choice
 
     def with_beam(self, beam: int) -> GenerativeChannel:
         """This channel with another beam; what it has worked out for filters is shared."""

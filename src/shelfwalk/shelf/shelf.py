@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from shelfwalk.channels.generative import GenerativeChannel, TextEncoder
     from shelfwalk.channels.relevance_ranker import IdentifierMatch, RelevanceRanker
     from shelfwalk.constraints.item_filter import FilterColumns, ItemFilter
+    from shelfwalk.generators.time_budget import Choice, CostModel
     from shelfwalk.ranking.ranker_settings import RankerSettings
     from shelfwalk.recipes.recipe import Recipe
     from shelfwalk.shelf.ranker_files import SavedRanker
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 DEPTH = 300
 """Items that each channel hands to fusion, at least."""
 MOST_RESULTS = 1_000
+_TYPICAL = 4
+"""Training queries that searches are timed on."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,41 @@ class Shelf:
         return cls(folder, manifest, threads, beam)
 
     def with_beam(self, beam: int) -> Shelf:
-        """The same generation, searched with another beam."""
-        return Shelf(self.folder, self.manifest, self._threads, beam)
+        """The same generation, searched with another beam; what is open is shared."""
+        other = copy(self)
+        other._beam = beam
+        other.__dict__.pop("ranker", None)
+        if "generative" in self.__dict__:
+            other.__dict__["generative"] = self.generative.with_beam(beam)
+        return other
+
+    def within(self, milliseconds: float) -> tuple[Shelf, Choice]:
+        """This shelf with the widest beam whose searches take no longer on this machine, and which that is.
+
+        The first call measures, for a second or so, what searches cost at each of some widths as the machine is now.
+        Raises UserError if no time is given, or the shelf has no generator.
+        """
+        if not milliseconds > 0:
+            raise UserError(f"The time for a search is {milliseconds:g} ms: give more than 0.")
+        choice = self._costs.widest_within(milliseconds)
+        return self.with_beam(choice.width), choice
+
+    @cached_property
+    def _costs(self) -> CostModel:
+        from shelfwalk.generators.time_budget import WIDTHS, CostModel
+
+        if not self.is_generative:
+            raise UserError("This shelf has no generator, so there is no beam to choose: search it without a time.")
+        self.search(self._typical_queries[0])  # Opens what the widths then share.
+        shelves = {width: self.with_beam(width) for width in WIDTHS}
+        return CostModel.measured(lambda query, width: shelves[width].search(query), self._typical_queries)
+
+    @property
+    def _typical_queries(self) -> list[str]:
+        import pyarrow.parquet as pq
+
+        queries = pq.read_table(self.folder / layout.TRAINING_QUERIES, columns=["query"])["query"]
+        return [query.as_py() for query in queries[:: max(len(queries) // _TYPICAL, 1)] if query.as_py().strip()]
 
     @staticmethod
     def build(
