@@ -173,6 +173,7 @@ def test_what_comes_out_has_the_types_that_it_says() -> None:
     assert [array.dtype for array in rows] == [np.int32] * 4
     assert visits.at.dtype == np.int64
     assert visits.bought.dtype == np.bool_
+    assert visits.history_at.tolist() == [np.iinfo(np.int64).min, visits.at[0]]
     assert visits.histories.shape == (2, 2)
 
 

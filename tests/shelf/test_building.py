@@ -45,6 +45,8 @@ def test_what_a_shelf_holds(small_shop: SmallShop) -> None:
     assert tops == {value for name, value in vars(layout).items() if name.isupper()} - {
         layout.GENERATOR_ENCODER,
         layout.QUERY_TOWER,
+        layout.RANKER,
+        layout.QUERY_CACHE,
     }
     assert not [name for name in shelf.manifest.files if name.endswith(("step.json", ".partial", ".tmp"))]
     for name, entry in shelf.manifest.files.items():

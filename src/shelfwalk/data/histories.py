@@ -35,7 +35,8 @@ class Visits:
 
     `queries`: distinct texts. Of visits: `query_rows` int32 [visits], which query each asked; `histories` int32
     [visits, length], rows of the catalogue, all different, most recent first, -1 where there is none (at the end); `at`
-    int64 [visits], microseconds since 1970. Of targets, by visit: `visit_rows` and `item_rows` int32 [targets], the
+    int64 [visits], microseconds since 1970; `history_at` int64 [visits], when the last event before was, the least
+    int64 where there was none. Of targets, by visit: `visit_rows` and `item_rows` int32 [targets], the
     different items that a visit clicked, carted or bought; `bought` bool [targets].
     """
 
@@ -45,6 +46,7 @@ class Visits:
     visit_rows: npt.NDArray[np.int32]
     item_rows: npt.NDArray[np.int32]
     at: npt.NDArray[np.int64]
+    history_at: npt.NDArray[np.int64]
     bought: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -67,7 +69,7 @@ def visits_of(items: pa.Table, events: pa.Table, length: int) -> Visits:
     at, first_events, visit_of_event = _begun(events, searched)
     clients = pc.unique(chosen["client_id"])
     asked = searched.select(["client_id", "user_query"]).take(pa.array(first_events))
-    histories = recent_items(
+    histories, history_at = recent_items(
         _shoppers(asked["client_id"], clients),
         at,
         _shoppers(chosen["client_id"], clients),
@@ -77,20 +79,26 @@ def visits_of(items: pa.Table, events: pa.Table, length: int) -> Visits:
     )
     query_rows, queries = _coded(asked["user_query"])
     targets = _targets(visit_of_event, searched["row"].to_numpy(), _bought(searched))
-    return Visits(tuple(queries.to_pylist()), query_rows.astype(np.int32), histories, *targets[:2], at, targets[2])
+    rows = query_rows.astype(np.int32)
+    return Visits(tuple(queries.to_pylist()), rows, histories, *targets[:2], at, history_at, targets[2])
 
 
 def _interactions(items: pa.Table, events: pa.Table) -> pa.Table:
     """The events that say what a shopper wanted, on items of the catalogue, with the item's `row`."""
+    refuse_anonymous(events)
+    chosen = events.filter(pc.is_in(events["action_name"], value_set=pa.array(LOGGED_ACTIONS)))
+    chosen = chosen.select(["timestamp", *_VISIT, "action_name", "object_id"])
+    rows = pc.index_in(chosen["object_id"], value_set=items["item_id"].combine_chunks())
+    return chosen.append_column("row", rows).filter(pc.is_valid(rows))
+
+
+def refuse_anonymous(events: pa.Table) -> None:
+    """Raise UserError for a log of which no event has a client: no history can be made from it."""
     if "client_id" not in events.column_names or not pc.any(pc.not_equal(events["client_id"], "")).as_py():
         raise UserError(
             "No event of the log has a client_id, so nothing is known of any shopper: name the column that tells "
             "shoppers apart, or take a recipe without shoppers' histories."
         )
-    chosen = events.filter(pc.is_in(events["action_name"], value_set=pa.array(LOGGED_ACTIONS)))
-    chosen = chosen.select(["timestamp", *_VISIT, "action_name", "object_id"])
-    rows = pc.index_in(chosen["object_id"], value_set=items["item_id"].combine_chunks())
-    return chosen.append_column("row", rows).filter(pc.is_valid(rows))
 
 
 def _begun(events: pa.Table, searched: pa.Table) -> tuple[Numbers, Numbers, Numbers]:

@@ -19,14 +19,18 @@ from pydantic_core import PydanticCustomError
 from shelfwalk.channels.bm25 import Bm25Settings
 from shelfwalk.channels.generative import GenerativeSettings
 from shelfwalk.data.pseudo_queries import PseudoQuerySettings
-from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
+from shelfwalk.encoders.two_tower_settings import ShopperTowerSettings, TwoTowerSettings
 from shelfwalk.encoders.weights import DEFAULT_ENCODER
 from shelfwalk.errors import UserError
 from shelfwalk.generators.settings import DecoderSettings, TrainingSettings
+from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.settings import Settings
 
 _SUFFIX = ".toml"
-_KINDS = ("residual_kmeans", "rqvae", "cqsid", "hourglass", "items", "queries", "shoppers")
+_KINDS = (
+    *("residual_kmeans", "hierarchical_kmeans", "rqvae", "cqsid", "hourglass", "swapped"),
+    *("items", "queries", "shoppers"),
+)
 
 
 class TextSettings(Settings):
@@ -52,6 +56,14 @@ class ResidualKMeansSettings(Settings):
 
     kind: Literal["residual_kmeans"]
     level_sizes: LevelSizes = (64, 64, 32)
+    iterations: int = Field(default=20, ge=1)
+
+
+class HierarchicalKMeansSettings(Settings):
+    """Hierarchical k-means, as of DSI: every cluster is split by a k-means of its own."""
+
+    kind: Literal["hierarchical_kmeans"]
+    level_sizes: LevelSizes = (32, 32, 32)
     iterations: int = Field(default=20, ge=1)
 
 
@@ -131,7 +143,32 @@ class HourglassSettings(Settings):
         return self
 
 
-TokenizerSettings = ResidualKMeansSettings | RqVaeSettings | CqSidSettings | HourglassSettings
+class SwappedSettings(Settings):
+    """Identifiers of another tokeniser with two of their levels in each other's place."""
+
+    kind: Literal["swapped"]
+    inner: Annotated[ResidualKMeansSettings | RqVaeSettings, Field(discriminator="kind")]
+    levels: tuple[int, int] = (1, 2)
+    """Which levels change places, counted from 1."""
+
+    @model_validator(mode="after")
+    def _the_levels_are_there(self) -> Self:
+        count = len(self.inner.level_sizes)
+        if self.levels[0] == self.levels[1] or not 1 <= min(self.levels) <= max(self.levels) <= count:
+            raise PydanticCustomError("levels", f"levels must be two different ones of {count}, counted from 1")
+        if isinstance(self.inner, RqVaeSettings) and self.inner.unique:
+            raise PydanticCustomError("levels", "inner.unique numbers items in the last level: set it to false")
+        return self
+
+
+TokenizerSettings = (
+    ResidualKMeansSettings
+    | HierarchicalKMeansSettings
+    | RqVaeSettings
+    | CqSidSettings
+    | HourglassSettings
+    | SwappedSettings
+)
 
 
 class ChannelWeights(Settings):
@@ -162,6 +199,8 @@ class Recipe(Settings):
     encoder: EncoderSettings = EncoderSettings()
     two_tower: TwoTowerSettings | None = None
     """Two towers over the encoder, trained on the pairs; without them the shelf's vectors are the encoder's."""
+    shopper_tower: ShopperTowerSettings | None = None
+    """Several heads and the shopper's history in the query tower; without it a query has one vector for all."""
     tokenizer: Annotated[TokenizerSettings, Field(discriminator="kind")] | None = None
     pseudo_queries: PseudoQuerySettings = PseudoQuerySettings()
     generator: DecoderSettings = DecoderSettings()
@@ -169,6 +208,8 @@ class Recipe(Settings):
     generative: GenerativeSettings = GenerativeSettings()
     bm25: Bm25Settings = Bm25Settings()
     fusion: FusionSettings = FusionSettings()
+    ranker: RankerSettings | None = None
+    """A relevance model that reorders the fused list; without it the fused list is the answer."""
 
     @field_validator("generator")
     @classmethod
@@ -183,6 +224,12 @@ class Recipe(Settings):
             raise PydanticCustomError(
                 "parts", "It has neither a [tokenizer] nor a [two_tower]: give at least one of them"
             )
+        if self.ranker is not None and self.ranker.match_feature and self.tokenizer is None:
+            raise PydanticCustomError(
+                "ranker", "ranker.match_feature compares identifiers: give a [tokenizer], or set it to false"
+            )
+        if self.shopper_tower is not None and self.two_tower is None:
+            raise PydanticCustomError("parts", "[shopper_tower] is a part of two towers: give [two_tower] as well")
         return self
 
     @model_validator(mode="after")

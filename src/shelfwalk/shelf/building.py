@@ -4,9 +4,10 @@ In: a table of items, a recipe, and where there are any judgements or a search l
 the shelf. Every step leaves its files in the shelf's `building` folder, so that an interrupted build goes on after its
 last finished step; nothing is visible to readers before the one atomic rename at the end.
 
-    catalogue → vectors → training pairs → two towers → identifiers → visits → generator → bm25 → weights → publish
+    catalogue → vectors → training pairs → two towers → identifiers → visits → generator → bm25 → efficiency → weights
+    → ranker → publish
 
-A recipe may have no towers, no identifiers and so no generator, or no visits; the others are in every shelf.
+A recipe may have no towers, no ranker, no visits, or no identifiers and so no generator; the others are in every shelf.
 """
 
 from __future__ import annotations
@@ -22,17 +23,21 @@ from typing import Any
 import pyarrow as pa
 
 from shelfwalk.data.hashing import content_hash
+from shelfwalk.data.histories import refuse_anonymous
+from shelfwalk.data.labelled_pairs import LabelledPairs
 from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.encoders.weights import encoder_sha256, find_weights
 from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import Recipe
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build, Progress
-from shelfwalk.shelf.catalogue_steps import encode_items, index_words, write_catalogue
+from shelfwalk.shelf.catalogue_steps import encode_items, index_words, write_catalogue, write_efficiency
 from shelfwalk.shelf.generations import CURRENT, open_for_building
 from shelfwalk.shelf.generator_step import train_generator
 from shelfwalk.shelf.identifier_step import fit_identifiers, refuse_unfit
 from shelfwalk.shelf.pair_step import logged_pairs, make_pairs
+from shelfwalk.shelf.ranker_step import RankerInputs, labelled_pairs, train_ranker
+from shelfwalk.shelf.shopper_tower_step import train_towers_for_shoppers
 from shelfwalk.shelf.stage_examples import GeneratorInputs
 from shelfwalk.shelf.steps import StepResult, Steps
 from shelfwalk.shelf.tower_step import train_towers
@@ -66,6 +71,9 @@ def build_shelf(
         refuse_unfit(items, recipe.tokenizer, seed)
     tables = tables or TrainingTables()
     refuse_unfit_log(recipe, tables.events)
+    if recipe.shopper_tower is not None and recipe.shopper_tower.history_length and tables.events is not None:
+        refuse_anonymous(tables.events)
+    labelled = None if recipe.ranker is None else labelled_pairs(items, tables)
     logged = logged_pairs(items, tables)
     weights_folder = find_weights(recipe.encoder.model)
     fingerprint = _fingerprint(items, weights_folder, tables, seed)
@@ -80,19 +88,24 @@ def build_shelf(
         parts = [catalogue, text_vectors, pairs]
         vectors = Vectors(text_vectors, pairs)
         if recipe.two_tower is not None:
-            towers = _towers(build, text_vectors, pairs)
+            towers = _towers(build, tables.events, text_vectors, pairs)
             parts.append(towers)
             vectors = Vectors(towers, towers)
         generative = _generative_steps(build, tables.events, vectors, text_vectors, pairs)
         # After what takes minutes, so that another beam, word index or weight does not ask for it again.
         bm25 = build.step("bm25", lambda folder, _: index_words(build, folder), recipe.bm25)
+        efficiency = build.step("efficiency", lambda folder, _: write_efficiency(build, tables.events, folder))
         weights = build.step(
             "weights",
-            lambda folder, _: settle_weights(build, vectors, bm25, pairs, *(generative or (None, None))),
+            lambda folder, _: settle_weights(build, vectors, bm25, efficiency, pairs, *(generative or (None, None))),
             recipe.generative,
             recipe.fusion,
         )
-        parts += [*generative, bm25, weights]
+        parts += [*generative, bm25, efficiency, weights]
+        if labelled is not None:
+            identifiers, generator = generative or (None, None)
+            inputs = RankerInputs(vectors, text_vectors, bm25, efficiency, pairs, identifiers, generator, tables.events)
+            parts.append(_ranker(build, inputs, labelled))
         staging = _stage(builder.folder / "staging", parts)
         name = builder.publish(staging, recipe.model_dump(mode="json"), _facts(build, parts))
         builder.remove_old(2)
@@ -105,10 +118,22 @@ def _pairs(build: Build, text_vectors: StepResult, logged: QueryItemPairs) -> St
     )
 
 
-def _towers(build: Build, text_vectors: StepResult, pairs: StepResult) -> StepResult:
-    settings = build.recipe.two_tower
+def _towers(build: Build, events: pa.Table | None, text_vectors: StepResult, pairs: StepResult) -> StepResult:
+    settings, shopper = build.recipe.two_tower, build.recipe.shopper_tower
     assert settings is not None
-    return build.step("towers", lambda folder, _: train_towers(build, settings, text_vectors, pairs, folder), settings)
+
+    def train(folder: Path, _: Path) -> dict[str, Any]:
+        if shopper is None:
+            return train_towers(build, settings, text_vectors, pairs, folder)
+        return train_towers_for_shoppers(build, settings, shopper, events, text_vectors, pairs, folder)
+
+    return build.step("towers", train, settings, shopper)
+
+
+def _ranker(build: Build, inputs: RankerInputs, labelled: LabelledPairs) -> StepResult:
+    settings = build.recipe.ranker
+    assert settings is not None
+    return build.step("ranker", lambda folder, _: train_ranker(build, settings, inputs, labelled, folder), settings)
 
 
 def _generative_steps(

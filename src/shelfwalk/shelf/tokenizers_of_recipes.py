@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from shelfwalk.recipes.recipe import (
     CqSidSettings,
+    HierarchicalKMeansSettings,
     HourglassSettings,
     ResidualKMeansSettings,
     RqVaeSettings,
+    SwappedSettings,
     TokenizerSettings,
 )
 from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
 from shelfwalk.tokenizers.cluster_cap import CapRule
 from shelfwalk.tokenizers.cqsid import CQSIDTokenizer
 from shelfwalk.tokenizers.cqsid_settings import CQSIDSettings
+from shelfwalk.tokenizers.hierarchical_kmeans import HierarchicalKMeansTokenizer
 from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
 from shelfwalk.tokenizers.level_removal import Removal
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.rqvae import RQVAETokenizer
 from shelfwalk.tokenizers.rqvae_settings import RQVAESettings
 from shelfwalk.tokenizers.shortened import ShortenedTokenizer
+from shelfwalk.tokenizers.swapped import SwappedTokenizer
 from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
 
 _NOT_OF_THE_NETWORK = {"kind", "logged_pairs_only", "cluster_cap", "most_groups"}
@@ -32,6 +36,8 @@ def tokenizer_of(settings: TokenizerSettings, seed: int) -> ItemTokenizer:
     """The tokeniser, not fitted; raises UserError for settings that make none."""
     if isinstance(settings, ResidualKMeansSettings):
         return ResidualKMeansTokenizer(settings.level_sizes, seed=seed, iterations=settings.iterations)
+    if isinstance(settings, HierarchicalKMeansSettings):
+        return HierarchicalKMeansTokenizer(settings.level_sizes, seed=seed, iterations=settings.iterations)
     if isinstance(settings, RqVaeSettings):
         values = settings.model_dump(exclude={"kind", "unique"})
         rqvae = RQVAETokenizer(RQVAESettings(**values, seed=seed))
@@ -39,6 +45,8 @@ def tokenizer_of(settings: TokenizerSettings, seed: int) -> ItemTokenizer:
     if isinstance(settings, HourglassSettings):
         removal = Removal(settings.level, settings.most_used, settings.share)
         return ShortenedTokenizer(tokenizer_of(settings.inner, seed), removal)
+    if isinstance(settings, SwappedSettings):
+        return SwappedTokenizer(tokenizer_of(settings.inner, seed), *settings.levels)
     return _cqsid(settings, seed)
 
 
