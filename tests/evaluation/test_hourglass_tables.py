@@ -79,7 +79,7 @@ def test_principal_components_keep_the_most_variance() -> None:
 
 
 def test_the_tables_tell_the_means_and_the_range_over_seeds(folder: Path) -> None:
-    text = codes_tables(folder / "hourglass")
+    text = codes_tables(folder)
     lines = read_measurements(folder / "hourglass" / "codes.jsonl", KIND)
     ginis = [line["levels"][1]["gini"] for line in lines]
     assert f"{np.mean(ginis):.3f} ({min(ginis):.3f}–{max(ginis):.3f})" in text

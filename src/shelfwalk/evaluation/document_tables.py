@@ -9,8 +9,8 @@ between the markers; or, with `--check`, which of them say something else.
 
 compares the systems in icecat.jsonl; `a, b` reads two files. Settings, all optional: measures, baseline, parts (all,
 head, …), data (a data hash) and show (means, differences, seeds). `<!-- table: claims -->` shows the verdicts on the
-published claims that can be tested, `hourglass-codes` and `hourglass-cures` what benchmarks/hourglass.py has measured,
-and `<!-- table: relevance NAME -->` the relevance models of relevance/NAME.jsonl.
+published claims that can be tested, `engine` what `make bench` has measured, `hourglass-codes` and `hourglass-cures`
+what benchmarks/hourglass.py has, and `<!-- table: relevance NAME -->` the relevance models of relevance/NAME.jsonl.
 
     python -m shelfwalk.evaluation.document_tables README.md docs/results.md --write
 """
@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from shelfwalk.errors import UserError
@@ -28,9 +28,10 @@ from shelfwalk.evaluation.claims import read_claims
 from shelfwalk.evaluation.claims_text import claims_grid
 from shelfwalk.evaluation.compare import COMPARED_MEASURES, compare_systems
 from shelfwalk.evaluation.comparison_table import KINDS, comparison_markdown
+from shelfwalk.evaluation.engine_table import engine_tables
 from shelfwalk.evaluation.evidence import read_evidence
 from shelfwalk.evaluation.grids import markdown_table
-from shelfwalk.evaluation.hourglass_tables import FOLDER, codes_tables, retrieval_tables
+from shelfwalk.evaluation.hourglass_tables import codes_tables, retrieval_tables
 from shelfwalk.evaluation.relevance_results import relevance_table
 from shelfwalk.evaluation.strata import ALL
 from shelfwalk.evaluation.systems import read_systems
@@ -39,7 +40,11 @@ from shelfwalk.files import write_whole
 
 RESULTS = Path("benchmarks/results")
 _CLAIMS = "claims"
-_OF_BENCHMARKS = {"hourglass-codes": codes_tables, "hourglass-cures": retrieval_tables}
+_OF_BENCHMARKS: dict[str, Callable[[Path], str]] = {
+    "engine": engine_tables,
+    "hourglass-codes": codes_tables,
+    "hourglass-cures": retrieval_tables,
+}
 """Tables of a benchmark's own, made from its folder below the results."""
 _RELEVANCE = "relevance"
 """Also the folder of these results: their lines are other than those of evaluations."""
@@ -89,7 +94,7 @@ def _table(name: str, settings: Mapping[str, str], results: Path) -> str:
         grid = claims_grid(judge(claims, read_evidence(results), hashes), built_only=True)
         return f"{markdown_table(grid)}\n\n{grid.note}"
     if name in _OF_BENCHMARKS:
-        return _OF_BENCHMARKS[name](results / FOLDER)
+        return _OF_BENCHMARKS[name](results)
     if name.startswith(f"{_RELEVANCE} "):
         return relevance_table(results / _RELEVANCE / f"{name.removeprefix(_RELEVANCE).strip()}.jsonl")
     systems = read_systems([results / f"{file.strip()}.jsonl" for file in name.split(",")], settings.get("data"))

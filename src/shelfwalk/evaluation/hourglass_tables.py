@@ -30,11 +30,12 @@ Lines = Sequence[Mapping[str, Any]]
 _Line = TypeVar("_Line")
 
 
-def codes_tables(folder: Path) -> str:
+def codes_tables(results: Path) -> str:
     """How evenly each level is used, by data, vectors and shape; and the cures on identifiers of whole text vectors.
 
     Raises UserError where nothing is measured yet.
     """
+    folder = results / FOLDER
     groups = _grouped(
         read_measurements(folder / CODES, KIND), lambda line: (line["data"], line["vectors"], *line["level_sizes"])
     )
@@ -61,11 +62,12 @@ def codes_tables(folder: Path) -> str:
     return "\n\n".join(markdown_parts([levels, cures]))
 
 
-def retrieval_tables(folder: Path) -> str:
+def retrieval_tables(results: Path) -> str:
     """What the cures do to retrieval, and what the probes find: a row for each data and recipe, means over seeds.
 
     Raises UserError where nothing is measured yet.
     """
+    folder = results / FOLDER
     files = [file for file in sorted(folder.glob("*.jsonl")) if file.name not in (CODES, PROBES)]
     if not files:
         raise UserError(f"There is no result in {folder}: run benchmarks/hourglass.py trained.")
