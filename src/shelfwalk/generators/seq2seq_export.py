@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from shelfwalk.encoders.export import quiet_export
 from shelfwalk.generators.prompt_tokens import PromptReader
-from shelfwalk.generators.seq2seq_generator import FOLDED, by_layer
+from shelfwalk.generators.seq2seq_generator import FOLDED, MEMORY, STEP, by_layer
 from shelfwalk.generators.seq2seq_walk import Seq2SeqWalk
 
 
@@ -49,7 +49,7 @@ def export_seq2seq(walk: Seq2SeqWalk, reader: PromptReader, folder: Path) -> Non
     quiet_export(
         _MemoryGraph(walk),
         (ids, mask),
-        folder / "memory.onnx",
+        folder / MEMORY,
         input_names=["ids", "mask"],
         output_names=["first", *FOLDED],
         dynamic_shapes={"ids": {0: dynamic, 1: dynamic}, "mask": {0: dynamic, 1: dynamic}},
@@ -71,7 +71,7 @@ def export_seq2seq(walk: Seq2SeqWalk, reader: PromptReader, folder: Path) -> Non
     quiet_export(
         _StepGraph(walk),
         example,
-        folder / "step.onnx",
+        folder / STEP,
         input_names=["rows", "level", "ancestors", "past", *memory],
         output_names=["log_probabilities", "kept"],
         dynamic_shapes={

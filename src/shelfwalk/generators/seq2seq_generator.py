@@ -22,6 +22,7 @@ from shelfwalk.generators.generator import FloatArray
 from shelfwalk.generators.prompt_tokens import PromptReader, Vocabulary, side_by_side
 from shelfwalk.generators.prompts import Prompts
 
+MEMORY, STEP, INT8_STEP = "memory.onnx", "step.onnx", "step_int8.onnx"
 FOLDED = tuple(f"{of}_{what}" for of in ("opening", "input") for what in ("keys", "values", "added"))
 """What the memory holds for each layer."""
 
@@ -124,8 +125,8 @@ class _OnnxFunctions:
     """The exported functions."""
 
     def __init__(self, folder: Path, threads: int, *, int8: bool) -> None:
-        self._memory = onnx_session(folder / "memory.onnx", threads)
-        self._step = onnx_session(folder / ("step_int8.onnx" if int8 else "step.onnx"), threads)
+        self._memory = onnx_session(folder / MEMORY, threads)
+        self._step = onnx_session(folder / (INT8_STEP if int8 else STEP), threads)
 
     def memory(self, ids: npt.NDArray[np.int64], mask: FloatArray) -> tuple[FloatArray, dict[str, FloatArray]]:
         """See `Seq2SeqFunctions.memory`."""
