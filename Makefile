@@ -61,7 +61,7 @@ test: lint
 
 bench: setup
 	@$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
-	@$(BIN)/python benchmarks/engine.py $(if $(SHELF),--shelf '$(SHELF)')
+	@$(BIN)/python benchmarks/engine.py $${DATA:+--data "$$DATA"} $(if $(SHELF),--shelf '$(SHELF)')
 
 clean:
 	@rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -1,6 +1,6 @@
 """The engine beside its peers: constraints and beam search on one thread of this machine.
 
-    python benchmarks/engine.py [--shelf demo/icecat_chorus.shelf]            (make bench)
+    python benchmarks/engine.py [--data ../shared/data/icecat_chorus] [--shelf demo/icecat_chorus.shelf]    (make bench)
 
 prints a Markdown table, the ratio first, and writes benchmarks/results/engine.json. Peers are published packages
 (pip install -e '.[bench]'); rows of a peer that is not installed are left out, and a peer that is no package is
@@ -16,12 +16,13 @@ from pathlib import Path
 from measuring import pin_threads, refuse_busy_machine, save_and_print
 
 RESULTS = Path(__file__).parent / "results" / "engine.json"
-PARTS = ("trie", "search")
+PARTS = ("trie", "spans", "search")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--data", type=Path, help="a dataset whose titles the span indexes are built from")
     parser.add_argument("--shelf", type=Path, help="a shelf for the row of the default backbone")
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--largest", type=int, default=10_000_000, help="identifiers of the largest trie")
@@ -39,6 +40,13 @@ def main() -> None:
         from engine_trie import trie_rows
 
         rows += trie_rows(arguments.rounds, arguments.largest)
+    if "spans" in arguments.parts and arguments.data is not None:
+        from engine_spans import span_rows
+        from shelfwalk.data.dataset import open_dataset
+
+        rows += span_rows(open_dataset(arguments.data).items["title"].to_pylist())
+    elif "spans" in arguments.parts:
+        notes.append("No data was given: no row of span indexes.")
     if "search" in arguments.parts and find_spec("transformers") and find_spec("torch"):
         import torch
 

@@ -4,6 +4,8 @@
     shelfwalk market --standard --out demo/standard-market
     python benchmarks/recipes.py demo/standard-market --name standard-market --recipes dssm rqkmeans tiger
 
+    python benchmarks/recipes.py demo/standard-market --name standard-market-visits --visits 2000 --recipes dssm dpsr
+
 builds one shelf a recipe and seed in a work folder (an interrupted run goes on where it was), evaluates each, and
 appends a line for each to benchmarks/results/NAME.jsonl. `python -m shelfwalk.evaluation.document_tables README.md
 docs/*.md --write` puts what these files hold into the docs.
@@ -19,19 +21,23 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     from shelfwalk.data.dataset import open_dataset
+    from shelfwalk.data.personal_queries import personal_queries
     from shelfwalk.evaluation.recipe_runs import run_recipe
     from shelfwalk.terminal import print_evaluation, shown_progress
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder of the data")
     parser.add_argument("--name", required=True, help="of the results file")
+    parser.add_argument("--visits", type=int, help="ask so many visits of a simulated market, with their histories")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", type=Path, help="[default: demo/NAME-shelves]")
     parser.add_argument("--recipes", nargs="+", default=["rqkmeans"])
     parser.add_argument("--threads", type=int, default=2, help="cores that the build has to itself")
     arguments = parser.parse_args()
     work = arguments.work or Path("demo") / f"{arguments.name}-shelves"
-    dataset = open_dataset(arguments.data)
+    dataset = (
+        open_dataset(arguments.data) if arguments.visits is None else personal_queries(arguments.data, arguments.visits)
+    )
     for recipe in arguments.recipes:
         for seed in arguments.seeds:
             with shown_progress() as progress:

@@ -119,6 +119,10 @@ def search(
     brand: Annotated[list[str] | None, typer.Option(help="Only items of this brand. Repeatable.")] = None,
     price_from: Annotated[float | None, typer.Option(min=0, help="Only items of this price or more.")] = None,
     price_to: Annotated[float | None, typer.Option(min=0, help="Only items of this price or less.")] = None,
+    shopper_history: Annotated[
+        list[str] | None,
+        typer.Option(help="The id of an item that the shopper clicked or bought. Repeatable, most recent first."),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each item is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -137,7 +141,8 @@ def search(
         raise UserError(
             "No item of this shelf passes the filter: check the spelling of brand and category, and the prices."
         )
-    answer = opened.search(readable, k, channel, item_filter=item_filter, explain=explain or as_json)
+    shopper = shopper_history or ()
+    answer = opened.search(readable, k, channel, item_filter=item_filter, shopper=shopper, explain=explain or as_json)
     if as_json:
         _print_json(asdict(answer))
         return

@@ -23,10 +23,10 @@ from shelfwalk.data.readers import (
     read_queries,
 )
 from shelfwalk.data.tables import (
-    EVALUATION_QUERY_CONTRACT,
     EVENT_CONTRACT,
     ITEM_CONTRACT,
     JUDGEMENT_CONTRACT,
+    PERSONAL_QUERY_CONTRACT,
     QUERY_CONTRACT,
     Contract,
 )
@@ -86,10 +86,10 @@ class TableFiles:
 
     def queries_and_judgements(self, queries: Path, judgements: Path, events: Path | None = None) -> EvaluationTables:
         """Read what an evaluation takes."""
-        pairs = ((queries, EVALUATION_QUERY_CONTRACT), (judgements, JUDGEMENT_CONTRACT), (events, EVENT_CONTRACT))
+        pairs = ((queries, PERSONAL_QUERY_CONTRACT), (judgements, JUDGEMENT_CONTRACT), (events, EVENT_CONTRACT))
         self._look_for_columns([(path, contract) for path, contract in pairs if path is not None])
         return EvaluationTables(
-            self._read(read_evaluation_queries, queries, EVALUATION_QUERY_CONTRACT),
+            self._read(read_evaluation_queries, queries, PERSONAL_QUERY_CONTRACT),
             self._read(read_judgements, judgements, JUDGEMENT_CONTRACT),
             self._read_if(read_events, events, EVENT_CONTRACT),
         )

@@ -114,7 +114,7 @@ class Shop:
         return cls(codes, vectors[:-1], generator(seed), Request("usb hub", vectors[-1]))
 
     def channel(
-        self, encoder: OtherEncoder | None = None, live: LiveTrie | None = None, **chosen: float
+        self, encoder: OtherEncoder | None = None, live: LiveTrie | None = None, **chosen: float | str
     ) -> GenerativeChannel:
         items = pa.Table.from_pylist(
             [{"brand": "", "category": [f"category {code}"]} for code in self.codes[:, 0].tolist()],
@@ -323,3 +323,29 @@ def test_a_cluster_is_named_by_its_commonest_leaf_category_and_brand(rows: list[
         }
     )
     assert ClusterLabels(items).of(np.array(rows)) == label
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32), items=st.integers(1, 40), beam=st.integers(1, WIDE), budget=st.integers(1, 50))
+def test_the_published_order_is_the_beam_and_then_efficiency_up_to_the_budget(
+    seed: int, items: int, beam: int, budget: int
+) -> None:
+    shop = Shop.of(seed, items)
+    efficiency = np.random.default_rng(seed).random(items).astype(np.float32)
+    channel = shop.channel(beam=beam).in_published_order(efficiency, budget)
+    beams = channel.generate([shop.request])
+    expected = [
+        row
+        for path in beams.codes[0, : beams.found(0)]
+        for row in sorted(np.flatnonzero((shop.codes == path).all(axis=1)).tolist(), key=lambda row: -efficiency[row])
+    ]
+    hits = channel.search(shop.request, 100)
+    assert hits.rows.tolist() == expected[:budget]
+    assert (np.diff(hits.scores) < 0).all()
+    assert [hits.evidence(place).score for place in range(len(hits))] == hits.scores.tolist()
+    assert shop.channel(beam=beam).search(shop.request, 100).rows.tolist() != [] and channel.settings.beam == beam
+
+
+def test_the_published_order_cannot_be_had_without_an_efficiency() -> None:
+    with pytest.raises(UserError, match="no efficiency to be ordered by"):
+        Shop.of(0, 4).channel(in_cluster_order="efficiency")

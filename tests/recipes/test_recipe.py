@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
 from shelfwalk.errors import UserError
+from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.recipes.recipe import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text
 from shelfwalk.tokenizers.cqsid_settings import CQSIDSettings
 
@@ -37,7 +38,7 @@ def changed(value: Any) -> Any:
     if isinstance(value, float):
         return value * 0.5 + 0.003
     if isinstance(value, str):
-        return "porter" if value == "english" else f"{value}-other"
+        return {"english": "porter", "max": "mean"}.get(value, f"{value}-other")
     if value is None:
         return 0.125
     return [*value, 7]
@@ -74,7 +75,7 @@ def test_the_hash_is_of_the_values_and_not_of_how_they_are_written() -> None:
     assert len(parse_recipe(LEAST, "b").hash) == 16
 
 
-@pytest.mark.parametrize("kind", ["residual_kmeans", "rqvae", "cqsid"])
+@pytest.mark.parametrize("kind", ["residual_kmeans", "hierarchical_kmeans", "rqvae", "cqsid"])
 def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     recipe = parse_recipe(LEAST.replace("residual_kmeans", kind), "x")
     values = recipe.model_dump(mode="json")
@@ -82,10 +83,12 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     values["fusion"]["weights"] = {"bm25": 1.0, "dense": 1.0, "generative": 0.5}
     values["two_tower"] = TwoTowerSettings().model_dump(mode="json")
     values["training"]["logged_share"] = 0.5
+    values["ranker"] = RankerSettings().model_dump(mode="json")
     if kind == "cqsid":
         values["tokenizer"]["category_depth"] = 2
     hashes = {Recipe.model_validate(values).hash}
-    places = [place for place in leaves(values) if place != ("tokenizer", "kind")]
+    given = (("tokenizer", "kind"), ("generative", "in_cluster_order"))
+    places = [place for place in leaves(values) if place not in given]
     for place in places:
         other = Recipe.model_validate(values).model_dump(mode="json")
         inner = other
@@ -95,6 +98,16 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
         hashes.add(Recipe.model_validate(other).hash)
     assert len(places) > 25
     assert len(hashes) == len(places) + 1
+
+
+def test_the_published_order_names_a_recipe_anew_and_leaving_it_out_does_not() -> None:
+    plain = parse_recipe(LEAST, "x")
+    ordered = parse_recipe(f'{LEAST}[generative]\nin_cluster_order = "efficiency"\n', "x")
+    assert plain.generative.in_cluster_order is None
+    assert "in_cluster_order" not in plain.model_dump_json(exclude_none=True)
+    assert ordered.hash != plain.hash
+    with pytest.raises(UserError, match=r"generative\.in_cluster_order"):
+        parse_recipe(f'{LEAST}[generative]\nin_cluster_order = "cosine"\n', "x")
 
 
 CQSID = ("cqsid", "cqsid-query", "cqsid-base", "cqsid-no-category", "cqsid-no-query-item-loss")
@@ -210,3 +223,33 @@ def test_any_text_is_a_recipe_or_one_sentence(text: str) -> None:
         assert parse_recipe(text, "x").name
     except UserError as error:
         assert str(error).startswith("The recipe x is ")
+
+
+def test_the_arms_of_dsirm_differ_in_their_identifiers_only() -> None:
+    whole = load_recipe("dsirm").model_dump(exclude={"name"})
+    assert (whole["tokenizer"]["category_depth"], whole["tokenizer"]["cluster_cap"]) == (1, 0)
+    for name, changes in {
+        "dsirm-no-contrast": {"contrast": 0.0},
+        "dsirm-no-category": {"force_category": False, "category_depth": None},
+    }.items():
+        recipe = load_recipe(name).model_dump(exclude={"name"})
+        assert recipe == {**whole, "tokenizer": {**whole["tokenizer"], **changes}}, name
+    for name, kind in {"dsirm-dsi": "hierarchical_kmeans", "dsirm-tiger": "rqvae"}.items():
+        recipe = load_recipe(name).model_dump(exclude={"name"})
+        assert (recipe["tokenizer"]["kind"], recipe["tokenizer"]["level_sizes"]) == (kind, (32, 32, 32))
+        assert {**recipe, "tokenizer": None} == {**whole, "tokenizer": None}
+    bare = load_recipe("dsirm-no-feature").model_dump(exclude={"name"})
+    assert bare["tokenizer"] is None
+    assert bare == {**whole, "tokenizer": None, "ranker": {**whole["ranker"], "match_feature": False}}
+
+
+def test_a_match_feature_needs_identifiers() -> None:
+    with pytest.raises(UserError, match=r"ranker\.match_feature compares identifiers: give a \[tokenizer\]"):
+        parse_recipe('name = "mine"\n[two_tower]\n[ranker]\n', "mine.toml")
+    with pytest.raises(UserError, match=r"ranker\.aggregation: input should be 'max'"):
+        parse_recipe(f'{LEAST}[ranker]\naggregation = "sum"\n', "mine.toml")
+
+
+def test_a_recipe_without_a_ranker_keeps_its_name() -> None:
+    assert "ranker" not in parse_recipe(LEAST, "x").model_dump_json(exclude_none=True)
+    assert parse_recipe(LEAST, "x").hash != parse_recipe(f"{LEAST}[ranker]\n", "x").hash

@@ -286,3 +286,40 @@ def test_encoding_before_fitting() -> None:
 def test_settings_that_make_no_tokeniser(wrong: dict[str, npt.NDArray[np.float32]], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         CQSIDSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_queries_are_encoded_into_the_space_of_the_items(fitted: tuple[CQSIDTokenizer, Shop]) -> None:
+    """A query with the vector of an item has the codes of that item, had this no category."""
+    tokenizer, (items, vectors, pairs) = fitted
+    without = items.set_column(1, "category", pa.array([[]] * len(items), pa.list_(pa.string())))
+    codes = tokenizer.encode_queries(vectors)
+    assert codes.dtype == np.int32
+    assert (codes == tokenizer.encode(without, vectors)).all()
+    asked = tokenizer.encode_queries(pairs.query_vectors)
+    assert asked.shape == (len(pairs.query_vectors), 3)
+    assert (asked < np.array(tokenizer.level_sizes)).all()
+    assert (tokenizer.encode_queries(pairs.query_vectors[5:6]) == asked[5]).all()
+    assert tokenizer.encode_queries(vectors[:0]).shape == (0, 3)
+
+
+def test_query_vectors_that_do_not_fit_are_refused(fitted: tuple[CQSIDTokenizer, Shop]) -> None:
+    tokenizer, (_, vectors, _) = fitted
+    for wrong in (vectors[:, :-1], vectors[0], np.where(np.eye(*vectors.shape) > 0, np.nan, vectors)):
+        with pytest.raises(ValueError, match="query vectors must be finite"):
+            tokenizer.encode_queries(wrong)
+
+
+def test_the_contrast_brings_a_query_to_the_codes_of_its_item() -> None:
+    """What DSIRM learns its shared space for: with the loss, more queries have their item's codes than without it."""
+
+    def agreement(contrast: float) -> float:
+        items, vectors, pairs = shop(600, kinds=12)
+        settings = replace(SMALL, force_category=False, contrast=contrast, epochs=12, seed=2)
+        # The queries' vectors lie elsewhere, as words of shoppers lie elsewhere than titles.
+        moved = pairs.query_vectors + 0.6 * np.sign(np.arange(16) % 2 - 0.5).astype(np.float32) / 4
+        pairs = LearningPairs(pairs.pairs, moved.astype(np.float32))
+        tokenizer = CQSIDTokenizer(settings).fit(items, vectors, pairs)
+        asked = tokenizer.encode_queries(pairs.query_vectors)
+        return float((asked[:, 0] == tokenizer.encode(items, vectors)[pairs.pairs.item_rows, 0]).mean())
+
+    assert agreement(1.0) > agreement(0.0)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelfwalk.evaluation.hourglass_codes import evenly_spread, mixture_with_outliers
 from shelfwalk.tokenizers.hourglass import Hourglass, hourglass_sentence, measure_hourglass
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 
@@ -23,15 +24,6 @@ def measured(vectors: Floats, sizes: tuple[int, ...]) -> Hourglass:
 
 SEEDS = (0, 1, 2, 3, 4)
 SIZES = (4, 16, 16)
-
-
-def mixture_with_outliers(seed: int, items: int = 4_000) -> Floats:
-    """What the publication explains the hourglass by: most items near their centre, a few far off it, in many ways."""
-    random = np.random.default_rng(seed)
-    vectors = 20 * np.eye(32)[random.integers(4, size=items)] + 0.5 * random.normal(size=(items, 32))
-    outliers = random.random(items) < 0.3
-    vectors[outliers] += 5 * np.eye(32)[4 + random.integers(10, size=int(outliers.sum()))]
-    return vectors.astype(np.float32)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -49,8 +41,7 @@ def test_uneven_vectors_make_an_hourglass(seed: int) -> None:
 def test_evenly_spread_vectors_make_none_to_speak_of() -> None:
     gaps = {"even": [], "uneven": []}
     for seed in SEEDS:
-        even = np.random.default_rng(seed).random((4_000, 8)).astype(np.float32)
-        gaps["even"].append(measured(even, SIZES).gap)
+        gaps["even"].append(measured(evenly_spread(seed), SIZES).gap)
         gaps["uneven"].append(measured(mixture_with_outliers(seed), SIZES).gap)
     assert max(gaps["even"]) < 0.05
     assert np.mean(gaps["uneven"]) > 0.15

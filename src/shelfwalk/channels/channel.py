@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from shelfwalk.constraints.item_filter import ItemFilter
+from shelfwalk.data.shopper_history import no_history
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Request:
     """Unit vector [dimensions]."""
     item_filter: ItemFilter | None = None
     """The items that may be found; None for all. Every channel honours it exactly."""
+    history: npt.NDArray[np.int32] = field(default_factory=no_history)
+    """Catalogue rows of what the shopper had clicked or bought, most recent first; a channel may not know its use."""
 
 
 @dataclass(frozen=True)

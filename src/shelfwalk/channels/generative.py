@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -30,6 +30,7 @@ from shelfwalk.generators.generator import Generator
 from shelfwalk.generators.prompts import Prompts
 from shelfwalk.generators.time_budget import Choice, CostModel
 from shelfwalk.ranking.in_cluster import Candidates, InClusterWeights, expand, in_cluster_scores
+from shelfwalk.ranking.lookup_order import lookup_order, place_scores
 from shelfwalk.settings import Settings
 
 _LABEL_ITEMS = 50
@@ -46,6 +47,9 @@ class GenerativeSettings(Settings):
     word_weight: float | None = Field(default=None, ge=0)
     """Weights of a path's probability and of shared words against the cosine; settled on held-out pseudo-queries where
     not given."""
+    in_cluster_order: Literal["efficiency"] | None = None
+    """"efficiency": the published order, clusters by the beam and their items by efficiency, at most `most_items` of
+    them; none: one score for all."""
 
 
 class WordShares(Protocol):
@@ -111,12 +115,19 @@ class GenerativeChannel:
         settings: GenerativeSettings,
         encoder: TextEncoder | None = None,
         live: LiveTrie | None = None,
+        efficiency: npt.NDArray[np.float32] | None = None,
     ) -> None:
         """`vectors` [items, dimensions]; `encoder` gives the generator's query vectors if it was fine-tuned with it.
 
-        `live`: identifiers that change, to be searched in place of `trie`. A weight that `settings` lack counts as 0.
-        Raises UserError if the generator does not make such identifiers.
+        `live`: identifiers that change, to be searched in place of `trie`. `efficiency` [items]: what the published
+        order inside a cluster goes by. A weight that `settings` lack counts as 0. Raises UserError if the generator
+        does not make such identifiers, or if the settings ask for the published order and there is no efficiency.
         """
+        if settings.in_cluster_order is not None and efficiency is None:
+            raise UserError(
+                "The items of this shelf have no efficiency to be ordered by: build it again, or take in_cluster_order"
+                " out of the recipe's [generative]."
+            )
         if trie.levels != len(generator.level_sizes):
             raise UserError(
                 f"The generator makes identifiers of {len(generator.level_sizes)} levels, and those of the catalogue "
@@ -131,6 +142,7 @@ class GenerativeChannel:
         self._words = words
         self.settings = settings
         self._encoder = encoder
+        self._efficiency = efficiency
 
     def identifiers(self, request: Request) -> Identifiers:
         """The identifiers of items that a request may be given, as they are now.
@@ -151,16 +163,13 @@ class GenerativeChannel:
         """The best items of the generated clusters."""
         identifiers = self.identifiers(request)
         beams = self._generate([request], [identifiers])
-        candidates, cosines, word_shares = self._scored(request, identifiers, beams)
-        weights = InClusterWeights(self.settings.path_weight or 0.0, self.settings.word_weight or 0.0)
-        scores = in_cluster_scores(candidates, cosines, word_shares, weights)
-        places = best_positions(candidates.rows, scores, k)
+        candidates, places, scores = self._ranked(request, identifiers, beams, k)
 
         def evidence(position: int) -> Evidence:
             place = places[position]
-            return self._evidence(position + 1, float(scores[place]), candidates, int(place), beams)
+            return self._evidence(position + 1, float(scores[position]), candidates, int(place), beams)
 
-        return Hits(candidates.rows[places], scores[places], evidence)
+        return Hits(candidates.rows[places], scores, evidence)
 
     def measure_costs(self, requests: Sequence[Request], k: int) -> CostModel:
         """How long searches of these requests take at each width of `WIDTHS`, on this machine as it is now."""
@@ -177,6 +186,13 @@ class GenerativeChannel:
         other.settings = self.settings.model_copy(update={"beam": beam})
         return other
 
+    def in_published_order(self, efficiency: npt.NDArray[np.float32], most_items: int) -> GenerativeChannel:
+        """This channel with the published order inside clusters: by this efficiency [items], at most so many items."""
+        other = copy(self)
+        other.settings = self.settings.model_copy(update={"in_cluster_order": "efficiency", "most_items": most_items})
+        other._efficiency = efficiency
+        return other
+
     def candidates(self, request: Request) -> tuple[Candidates, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """The items of the generated clusters; their cosines and word shares with the query, float32 [candidates]."""
         identifiers = self.identifiers(request)
@@ -191,6 +207,20 @@ class GenerativeChannel:
             vectors = self._encoder.encode([request.query for request in requests])
         prompts = Prompts.of([request.query for request in requests], vectors)
         return beam_search(self._generator, identifiers, prompts, beam or self.settings.beam)
+
+    def _ranked(
+        self, request: Request, identifiers: Identifiers, beams: Beams, k: int
+    ) -> tuple[Candidates, npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """The candidates, the places of the best of them, and the scores of these."""
+        if self.settings.in_cluster_order is not None and self._efficiency is not None:
+            candidates = expand(beams, 0, identifiers, self.settings.most_items)
+            places = lookup_order(candidates, self._efficiency, min(k, self.settings.most_items))
+            return candidates, places, place_scores(len(places))
+        candidates, cosines, word_shares = self._scored(request, identifiers, beams)
+        weights = InClusterWeights(self.settings.path_weight or 0.0, self.settings.word_weight or 0.0)
+        scores = in_cluster_scores(candidates, cosines, word_shares, weights)
+        places = best_positions(candidates.rows, scores, k)
+        return candidates, places, scores[places]
 
     def _scored(
         self, request: Request, identifiers: Identifiers, beams: Beams

@@ -23,7 +23,8 @@ from shelfwalk.errors import UserError
 class Dataset:
     """Tables in the schemas of tables.py; None for a kind of data that the dataset does not have.
 
-    `notes` say in one sentence each what the adapter derived, left out or chose.
+    `notes` say in one sentence each what the adapter derived, left out or chose. `relevant_grade`: the lowest grade
+    that is relevant, None for the usual one.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Dataset:
     judgements: pa.Table | None
     events: pa.Table | None
     notes: tuple[str, ...]
+    relevant_grade: int | None = None
 
     @property
     def searches(self) -> pa.Table | None:

@@ -24,6 +24,7 @@ from shelfwalk.data.tables import (
     EVENT_CONTRACT,
     ITEM_CONTRACT,
     JUDGEMENT_CONTRACT,
+    PERSONAL_QUERY_CONTRACT,
     QUERY_CONTRACT,
     Contract,
 )
@@ -94,8 +95,13 @@ def read_evaluation_queries(
     skip_bad_rows: bool = False,
     bad_rows_folder: Path | None = None,
 ) -> ReadResult:
-    """Read queries into an `EVALUATION_QUERIES` table, null where the file lacks a column; else as `read_items`."""
-    return _read(path, EVALUATION_QUERY_CONTRACT, columns or {}, skip_bad_rows, bad_rows_folder)
+    """Read queries into an `EVALUATION_QUERIES` table, or a `PERSONAL_QUERIES` one if the file has histories.
+
+    Null where the file lacks a column; else as `read_items`. A history is a list, or a text with " > " between the ids.
+    """
+    has_histories = "history" in {*column_names(path), *(columns or {})}
+    contract = PERSONAL_QUERY_CONTRACT if has_histories else EVALUATION_QUERY_CONTRACT
+    return _read(path, contract, columns or {}, skip_bad_rows, bad_rows_folder)
 
 
 def read_judgements(

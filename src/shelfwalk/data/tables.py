@@ -8,7 +8,7 @@ enforces them; events use the columns of the User Behavior Insights (UBI) schema
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -37,6 +37,12 @@ EVALUATION_QUERIES = pa.schema(
 )
 """Queries with what is known of each, null if unknown: how often it was asked before the evaluation, its popularity
 band (head, middle or tail), whether the training log holds it, and whether it asks for an item that came after it."""
+HISTORY_TYPE = pa.list_(pa.string())
+PERSONAL_QUERIES = pa.schema(
+    [*EVALUATION_QUERIES, ("asked_at", TIMESTAMP_TYPE), ("history", HISTORY_TYPE), ("history_at", TIMESTAMP_TYPE)]
+)
+"""Queries with what their shoppers had wanted before, `history`: item ids, most recent first; null or empty if nothing
+is known. `history_at` is when the most recent of it was, which must be before `asked_at`; both null if unknown."""
 JUDGEMENTS = pa.schema([("query_id", pa.string()), ("item_id", pa.string()), ("grade", pa.int32())])
 EVENTS = pa.schema(
     [
@@ -87,6 +93,7 @@ EVALUATION_QUERY_CONTRACT = Contract(
     not_blank=("query_id", "query"),
     unique=("query_id",),
 )
+PERSONAL_QUERY_CONTRACT = replace(EVALUATION_QUERY_CONTRACT, schema=PERSONAL_QUERIES)
 JUDGEMENT_CONTRACT = Contract(
     "judgements",
     JUDGEMENTS,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfwalk.evaluation.efficiency_budget import ClusterItems
 from shelfwalk.evaluation.judgements import GradedQueries
 
 BEAM_WIDTHS = (1, 10, 100)
@@ -25,7 +26,8 @@ class BeamHits:
 
     `clusters` int [queries, width]: cluster numbers in beam order, −1 where a beam found fewer. `cluster_of_item`: the
     cluster of an item; only judged items are looked up, and an item without a cluster is never hit. `cluster_sizes` int
-    [clusters]: items in each. Raises ValueError for wrong shapes, numbers out of range, or a cluster twice in one beam.
+    [clusters]: items in each; `items`: which they are, where that is known. Raises ValueError for wrong shapes, numbers
+    out of range, or a cluster twice in one beam.
     """
 
     query_ids: tuple[str, ...]
@@ -33,6 +35,7 @@ class BeamHits:
     cluster_of_item: Mapping[str, int]
     cluster_sizes: NDArray[np.integer]
     channel: str = "generative"
+    items: ClusterItems | None = None
 
     def __post_init__(self) -> None:
         if self.clusters.ndim != 2 or len(self.clusters) != len(self.query_ids) or self.cluster_sizes.ndim != 1:

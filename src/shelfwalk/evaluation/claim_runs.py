@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shelfwalk.data.dataset import Dataset, open_dataset
+from shelfwalk.data.personal_queries import personal_queries
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.claims import Claims
 from shelfwalk.evaluation.evidence import MissingRun, missing_runs, read_evidence
@@ -63,7 +64,8 @@ def judge_claims(
 def _opened(claims: Claims, name: str, folder: Path) -> Dataset:
     if name not in claims.data:
         raise UserError(f"No claim is about data {name}: name one of {', '.join(claims.data)} with --data.")
-    return open_dataset(folder)
+    visits = claims.data[name].visits
+    return open_dataset(folder) if visits is None else personal_queries(folder, visits)
 
 
 def _checked_hash(claims: Claims, name: str, dataset: Dataset) -> str:

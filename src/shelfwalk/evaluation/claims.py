@@ -1,10 +1,11 @@
 """The claims file: published claims, each with its source and with what would show that it holds here.
 
-In: a TOML file of `[data.NAME]` and `[[claims]]` tables. Out: `Claims`, or one sentence that names every mistake. Four
+In: a TOML file of `[data.NAME]` and `[[claims]]` tables. Out: `Claims`, or one sentence that names every mistake. Five
 kinds of claims:
 
     ratio             mean of a metric over the treatment arms, summed, divided by that over the control arms
     ratio of ratios   the ratio of one such claim divided by that of another
+    smallest beam     how small a beam of the treatment reaches the best hit rate of the control, as a share
     figure            a figure of a shelf's identifiers, or one such figure divided by another
     test              something structural that a test of this project checks
 
@@ -27,17 +28,21 @@ from shelfwalk.settings import Settings
 
 SEEDS = 3
 """The least number of seeds that a verdict needs."""
-_KINDS = ("ratio", "ratio of ratios", "figure", "test")
+_KINDS = ("ratio", "ratio of ratios", "smallest beam", "figure", "test")
 
 Arm = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")]
 Arms = Annotated[tuple[Arm, ...], Field(min_length=1)]
 
 
 class ClaimedData(Settings):
-    """What claims are tested on; `hash` names its content, "" where it is not fixed yet."""
+    """What claims are tested on; `hash` names its content, "" where it is not fixed yet.
+
+    `visits`: so many visits of a simulated market with their shoppers' histories are asked, in place of its queries.
+    """
 
     title: str = Field(min_length=1)
     hash: str = Field(default="", pattern=r"^([0-9a-f]{16})?$")
+    visits: int | None = Field(default=None, ge=1)
 
 
 class _Claim(Settings):
@@ -94,6 +99,24 @@ class RatioOfRatiosClaim(_Measured):
     ratios: tuple[str, str]
 
 
+class SmallestBeamClaim(_Measured):
+    """How small a beam of the treatment reaches the best hit rate of the control, as a share of the control's beam.
+
+    Hit rates are those of the most efficient items up to a budget (efficiency_budget.py, smallest_beam.py).
+    """
+
+    kind: Literal["smallest beam"]
+    data: str
+    treatment: Arm
+    control: Arm
+    seeds: int = Field(default=SEEDS, ge=1)
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """The recipes of both arms."""
+        return tuple(dict.fromkeys(arm.partition("/")[0] for arm in (self.treatment, self.control)))
+
+
 class FigureClaim(_Measured):
     """A figure of the tokeniser's diagnosis, as `distinct_share` or `levels.2.gini`.
 
@@ -122,7 +145,7 @@ class StructuralClaim(_Claim):
     checked_by: tuple[str, ...] = ()
 
 
-Claim = RatioClaim | RatioOfRatiosClaim | FigureClaim | StructuralClaim
+Claim = RatioClaim | RatioOfRatiosClaim | SmallestBeamClaim | FigureClaim | StructuralClaim
 
 
 class Claims(Settings):
@@ -138,7 +161,7 @@ class Claims(Settings):
             if count > 1:
                 raise PydanticCustomError("twice", f"two claims have the id {claim_id}")
         for claim in self.claims:
-            if isinstance(claim, RatioClaim | FigureClaim) and claim.data not in self.data:
+            if isinstance(claim, RatioClaim | SmallestBeamClaim | FigureClaim) and claim.data not in self.data:
                 raise PydanticCustomError("data", f"the claim {claim.id} is about data {claim.data}, not in the file")
             if isinstance(claim, RatioOfRatiosClaim) and not ratios.issuperset(claim.ratios):
                 raise PydanticCustomError("ratios", f"the claim {claim.id} divides claims that are no ratios here")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.beams import BeamHits, beam_values
+from shelfwalk.evaluation.efficiency_budget import efficiency_values
 from shelfwalk.evaluation.exposures import exposure_values
 from shelfwalk.evaluation.item_budget import budget_values
 from shelfwalk.evaluation.judgements import GradedQueries, grade_queries, refuse_unknown_queries
@@ -189,6 +190,8 @@ def _with_own_measures(
     if beams is not None:
         query_ids = per_query[beams.channel].query_ids
         added[beams.channel] |= beam_values(beams, graded, query_ids) | budget_values(beams, graded, query_ids)
+        if beams.items is not None:
+            added[beams.channel] |= efficiency_values(beams.query_ids, beams.clusters, beams.items, graded, query_ids)
         if any(exposures.get(query_id) for query_id in query_ids):
             added[beams.channel] |= exposure_values(beams, exposures, query_ids)
     return {name: replace(scored, values={**scored.values, **added[name]}) for name, scored in per_query.items()}

@@ -41,7 +41,14 @@ def run_recipe(
     tables = TrainingTables(events=dataset.searches)
     build_shelf(dataset.items, loaded, place, tables=tables, seed=seed, threads=threads, progress=progress)
     out = work / f"{loaded.name}-seed{seed}"
-    found = evaluate_shelf(Shelf.open(place), dataset.queries, dataset.judgements, out, progress=progress)
+    found = evaluate_shelf(
+        Shelf.open(place),
+        dataset.queries,
+        dataset.judgements,
+        out,
+        relevant_grade=dataset.relevant_grade,
+        progress=progress,
+    )
     append_evaluation(results, found.result)
     return found
 

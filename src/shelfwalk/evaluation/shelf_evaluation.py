@@ -1,6 +1,7 @@
 """Evaluates a shelf: asks it every query, measures every channel, and leaves the results as files.
 
-In: a shelf, queries, judgements. Out: an `Evaluation`, and in a folder: `results.jsonl` (a line appended) with the
+In: a shelf, queries (with their shoppers' histories where they have them: what a recipe without shoppers does not look
+at), judgements. Out: an `Evaluation`, and in a folder: `results.jsonl` (a line appended) with the
 values per query beside it, one TREC run a channel, `report.html`. Queries that the shelf was trained on from a log or
 judgements are refused, unless the queries tell themselves which of them the log holds (column `seen`): then these are a
 part of their own, and only a query wrongly called unseen is refused. Pseudo-queries that happen to be an evaluation
@@ -18,18 +19,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shelfwalk.channels.channel import Hits, Request
+from shelfwalk.channels.channel import Hits
 from shelfwalk.data.hashing import content_hash
 from shelfwalk.data.leaks import Coincidence, check_no_leak, coinciding, leaking_queries
 from shelfwalk.data.tables import QUERIES
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.beams import BEAM_WIDTHS, BeamHits
+from shelfwalk.evaluation.efficiency_budget import ClusterItems
 from shelfwalk.evaluation.evaluate import Evaluation, evaluate
 from shelfwalk.evaluation.exposures import exposed_items
 from shelfwalk.evaluation.judgements import grade_queries, refuse_unknown_queries
+from shelfwalk.evaluation.query_histories import query_histories
 from shelfwalk.evaluation.rankings import Rankings, write_trec_run
 from shelfwalk.evaluation.report import ReportInput, SampleAnswer, write_report
 from shelfwalk.evaluation.results import Result, append_evaluation, result_of
+from shelfwalk.ranking.efficiency import efficiency_of
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.shelf import Shelf
 
@@ -92,9 +96,9 @@ def evaluate_shelf(
 ) -> ShelfEvaluation:
     """Measure every channel of `shelf` on `queries` and write the results into `out`.
 
-    `queries` are a `QUERIES` or an `EVALUATION_QUERIES` table; `events` tell what was shown for them (for pvr). Raises
-    UserError if the shelf was trained on one of the queries, if judgements fit neither queries nor catalogue, or
-    if nothing is relevant.
+    `queries` are a `QUERIES`, `EVALUATION_QUERIES` or `PERSONAL_QUERIES` table; `events` tell what was shown for them
+    (for pvr). Raises UserError if the shelf was trained on one of the queries, if judgements fit neither queries nor
+    catalogue, if a history lies in the future or names an unknown item, or if nothing is relevant.
     """
     texts = queries["query"].to_pylist()
     training = pq.read_table(shelf.folder / layout.TRAINING_QUERIES)
@@ -102,9 +106,10 @@ def evaluate_shelf(
     _refuse_seen_queries(logged, queries)
     _refuse_foreign_judgements(shelf, judgements)
     refuse_unknown_queries(grade_queries(judgements, relevant_grade), queries["query_id"].to_pylist(), "the queries")
+    histories = query_histories(queries, shelf.items["item_id"])
     out.mkdir(parents=True, exist_ok=True)
-    rankings = _rank(shelf, queries, progress)
-    beams = _beam_hits(shelf, queries) if shelf.is_generative else None
+    rankings = _rank(shelf, queries, histories, progress)
+    beams = _beam_hits(shelf, queries, histories) if shelf.is_generative else None
     exposures = None if events is None else exposed_items(events, queries)
     evaluation = evaluate(rankings, judgements, queries, beams, relevant_grade=relevant_grade, exposures=exposures)
     pseudo = training.filter(pa.compute.equal(training["source"], "pseudo"))["query"].to_pylist()
@@ -143,13 +148,15 @@ def _refuse_foreign_judgements(shelf: Shelf, judgements: pa.Table) -> None:
         )
 
 
-def _rank(shelf: Shelf, queries: pa.Table, progress: Callable[[str, int, int], None]) -> list[Rankings]:
+def _rank(
+    shelf: Shelf, queries: pa.Table, histories: Sequence[list[str]], progress: Callable[[str, int, int], None]
+) -> list[Rankings]:
     item_ids = np.asarray(shelf.items["item_id"].to_pylist(), dtype=object)
     found: dict[str, list[Hits]] = {name: [] for name in shelf.channels}
     texts = queries["query"].to_pylist()
     depth = DEPTH if len(texts) <= MANY else DEPTH_OF_MANY
-    for number, text in enumerate(texts):
-        hits = shelf.hits(text, depth)
+    for number, (text, history) in enumerate(zip(texts, histories, strict=True)):
+        hits = shelf.hits(text, depth, shopper=history)
         for name, of_channel in found.items():
             of_channel.append(hits[name])
         progress("Asking queries", number + 1, len(texts))
@@ -165,19 +172,30 @@ def _rank(shelf: Shelf, queries: pa.Table, progress: Callable[[str, int, int], N
     ]
 
 
-def _beam_hits(shelf: Shelf, queries: pa.Table) -> BeamHits:
+def _beam_hits(shelf: Shelf, queries: pa.Table, histories: Sequence[list[str]]) -> BeamHits:
     channel = shelf.generative
     texts = queries["query"].to_pylist()
-    vectors = shelf.encoder.encode(texts)
     width = max(*BEAM_WIDTHS, channel.settings.beam)
     clusters = np.full((len(texts), width), -1, np.int64)
-    for row, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
+    for row, (text, history) in enumerate(zip(texts, histories, strict=True)):
         # One query at a time: the beams of all queries together would take gigabytes.
-        states = channel.generate([Request(text, vector)], width).states[0, :, 0]
+        states = channel.generate([shelf.request(text, shopper=history)], width).states[0, :, 0]
         clusters[row, : len(states)] = np.where(states >= 0, states - channel.trie.first_leaf, -1)
     leaf_of_item = channel.trie.leaf_of_item.tolist()
     cluster_of_item = dict(zip(shelf.items["item_id"].to_pylist(), leaf_of_item, strict=True))
-    return BeamHits(tuple(queries["query_id"].to_pylist()), clusters, cluster_of_item, channel.trie.all_cluster_sizes())
+    return BeamHits(
+        tuple(queries["query_id"].to_pylist()),
+        clusters,
+        cluster_of_item,
+        channel.trie.all_cluster_sizes(),
+        items=_cluster_items(shelf),
+    )
+
+
+def _cluster_items(shelf: Shelf) -> ClusterItems:
+    trie, efficiency = shelf.generative.trie, shelf.efficiency
+    by = efficiency_of(shelf.items) if efficiency is None else efficiency
+    return ClusterItems.by_efficiency(trie.posting_offsets, trie.posting_items, shelf.items["item_id"].to_pylist(), by)
 
 
 def _without(
@@ -206,8 +224,8 @@ def _without(
         )
         for ranking in rankings
     ]
-    part_beams = beams and BeamHits(
-        tuple(beams.query_ids[row] for row in kept), beams.clusters[kept], beams.cluster_of_item, beams.cluster_sizes
+    part_beams = beams and replace(
+        beams, query_ids=tuple(beams.query_ids[row] for row in kept), clusters=beams.clusters[kept]
     )
     return evaluate(parts, judged, queries.take(pa.array(kept)), part_beams, relevant_grade=relevant_grade)
 
@@ -234,8 +252,9 @@ def measure_latency(shelf: Shelf, queries: Sequence[str], searches: int = 200) -
 
 
 def data_hash(items: pa.Table, queries: pa.Table, judgements: pa.Table) -> str:
-    """Name what an evaluation is measured on; what is known of the queries beside their text has no part in it."""
-    return content_hash(items, queries.select(QUERIES.names), judgements)
+    """Name what an evaluation is measured on; beside text and history, what is known of queries has no part in it."""
+    told = [*QUERIES.names, *(["history"] if "history" in queries.column_names else [])]
+    return content_hash(items, queries.select(told), judgements)
 
 
 def _result(evaluation: Evaluation, shelf: Shelf, queries: pa.Table, judgements: pa.Table) -> Result:

@@ -23,14 +23,18 @@ from shelfwalk.evaluation.claims import (
     FigureClaim,
     RatioClaim,
     RatioOfRatiosClaim,
+    SmallestBeamClaim,
     StructuralClaim,
 )
+from shelfwalk.evaluation.efficiency_budget import BEAM_GRID, grid_measure
 from shelfwalk.evaluation.evidence import Evidence, Found
 from shelfwalk.evaluation.significance import RESAMPLES, TAILS, resampled_means
+from shelfwalk.evaluation.smallest_beam import beam_share
 from shelfwalk.evaluation.strata import ALL
 from shelfwalk.recipes.recipe import recipe_names
 
 Verdict = Literal["holds", "does not hold", "cannot tell", "not built"]
+_MeasuredClaim = RatioClaim | RatioOfRatiosClaim | SmallestBeamClaim | FigureClaim
 VERDICTS: tuple[Verdict, ...] = ("holds", "does not hold", "cannot tell", "not built")
 
 
@@ -103,9 +107,11 @@ class _Judging:
             return _unmeasured(claim, "cannot tell", str(error).removesuffix("."))
         return _judged(claim, measured, self._seeds_needed(claim))
 
-    def _measure(self, claim: RatioClaim | RatioOfRatiosClaim | FigureClaim) -> _Measurement:
+    def _measure(self, claim: _MeasuredClaim) -> _Measurement:
         if isinstance(claim, FigureClaim):
             return self._figure(claim)
+        if isinstance(claim, SmallestBeamClaim):
+            return self._smallest_beam(claim)
         if isinstance(claim, RatioClaim):
             return self._ratio(claim)
         first, second = (self._ratio(self.claims.ratio(ratio)) for ratio in claim.ratios)
@@ -135,6 +141,31 @@ class _Judging:
         ours = float(means[:split].sum() / means[split:].sum())
         low, high = np.quantile(above / below, TAILS).tolist()
         return _Measurement(ours, low, high, seeds, _remarks(found), int(members.sum()), above / below)
+
+    def _smallest_beam(self, claim: SmallestBeamClaim) -> _Measurement:
+        found = {recipe: self._found(claim.data, recipe) for recipe in claim.recipes}
+        _refuse_unpaired(found)
+        arms = (claim.treatment, claim.control)
+        beams = [beam for beam in BEAM_GRID if all(self._has(found, arm, grid_measure(beam)) for arm in arms)]
+        if not beams:
+            raise _CannotTellError(f"the results of {' and '.join(arms)} have no {grid_measure(BEAM_GRID[0])}")
+        columns = [self._arm(found, arm, grid_measure(beam)) for arm in arms for beam in beams]
+        resampled = resampled_means(np.stack(columns, axis=1), resamples=self.resamples)
+        shares = [beam_share(beams, *np.split(rates, 2))[0] for rates in resampled]
+        share, beam, of_control = beam_share(beams, *np.split(np.mean(columns, axis=1), 2))
+        if not np.isfinite(share):
+            raise _CannotTellError(f"no beam up to {beams[-1]} reaches the best hit rate of {claim.control}")
+        # Where a resample never reaches it the share is infinite, between which and others there is nothing.
+        low, high = np.quantile(shares, TAILS, method="nearest").tolist()
+        seeds = min(len(runs.seeds) for runs in found.values())
+        remarks = (*_remarks(found), f"beam {beam:.0f} of {of_control}")
+        return _Measurement(share, low, min(high, beams[-1]), seeds, remarks, len(columns[0]))
+
+    def _has(self, found: Mapping[str, Found], arm: str, metric: str) -> bool:
+        """Whether every run of an arm has the metric."""
+        recipe, _, channel = arm.partition("/")
+        values = [self.evidence.values(file, record).values for file, record in found[recipe].runs]
+        return all(metric in of_run.get(channel, {}) for of_run in values)
 
     def _figure(self, claim: FigureClaim) -> _Measurement:
         found = {recipe: self._found(claim.data, recipe) for recipe in claim.recipes}
@@ -182,7 +213,7 @@ class _Judging:
                 return np.asarray(labels == stratum)
         raise _CannotTellError(f"no query of these results is known to be {stratum}")
 
-    def _seeds_needed(self, claim: RatioClaim | RatioOfRatiosClaim | FigureClaim) -> int:
+    def _seeds_needed(self, claim: _MeasuredClaim) -> int:
         if isinstance(claim, RatioOfRatiosClaim):
             return max(self.claims.ratio(ratio).seeds for ratio in claim.ratios)
         return claim.seeds
@@ -220,7 +251,7 @@ def _unmeasured(claim: Claim, verdict: Verdict, why: str) -> ClaimVerdict:
     return ClaimVerdict(claim.id, claim.claim, claim.source, claim.published, None, None, None, 0, verdict, why)
 
 
-def _judged(claim: RatioClaim | RatioOfRatiosClaim | FigureClaim, measured: _Measurement, needed: int) -> ClaimVerdict:
+def _judged(claim: _MeasuredClaim, measured: _Measurement, needed: int) -> ClaimVerdict:
     verdict, why = _place(claim.above, claim.below, measured.low, measured.high)
     why = f"the interval is {why} the band, {claim.band}"
     if measured.seeds < needed:

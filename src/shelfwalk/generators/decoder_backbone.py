@@ -35,8 +35,15 @@ class DecoderBackbone(Backbone):
         """See `Backbone.forward`."""
         vectors = self.vectors(prompts)
         with torch.autocast("cpu", torch.bfloat16, enabled=self._autocast):
-            logits = self.decoder(vectors, codes)
+            logits = self.decoder(vectors, codes, *self._histories(prompts))
         return level_loss(logits, codes)
+
+    def _histories(self, prompts: Prompts) -> tuple[Tensor, ...]:
+        """The shoppers' latest identifiers, where the decoder reads those."""
+        shape = self.decoder.shape
+        if shape.history_length is None:
+            return ()
+        return (torch.from_numpy(prompts.latest(shape.history_length, len(shape.level_sizes))),)
 
     def vectors(self, prompts: Prompts) -> Tensor:
         """Unit vectors [prompts, dimensions]; a text that stands in a batch more than once is encoded once."""

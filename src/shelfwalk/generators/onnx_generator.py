@@ -23,6 +23,8 @@ INT8_STEP = "step_int8.onnx"
 class _Memory:
     query_vectors: FloatArray
     keys_values: FloatArray
+    masked: dict[str, npt.NDArray[np.bool_]]
+    """By its name as an input of a step; empty for a decoder that reads no histories."""
 
 
 class OnnxGenerator:
@@ -31,6 +33,7 @@ class OnnxGenerator:
     def __init__(self, folder: Path, threads: int = 1, *, int8: bool = False) -> None:
         """Open the decoder in `folder`; `int8`: in int8 if that was found to agree with float (`generators.int8`)."""
         sizes = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
+        self._history_length: int | None = sizes.get("history_length")
         self._level_sizes = tuple(int(size) for size in sizes["level_sizes"])
         # The embedding row of code 0 of each level; row 0 opens every path.
         self._row_offsets = np.concatenate(([1], 1 + np.cumsum(self._level_sizes)))
@@ -50,9 +53,13 @@ class OnnxGenerator:
         return None
 
     def encode(self, prompts: Prompts) -> _Memory:
-        """Keys and values of the prompts' vectors."""
+        """Keys and values of the prompts' vectors, and of their histories where the decoder reads those."""
         vectors = np.ascontiguousarray(prompts.vectors, np.float32)
-        return _Memory(vectors, self._memory.run(None, {"query_vectors": vectors})[0])
+        if self._history_length is None:
+            return _Memory(vectors, self._memory.run(None, {"query_vectors": vectors})[0], {})
+        histories = prompts.latest(self._history_length, len(self._level_sizes))
+        keys_values, masked = self._memory.run(None, {"query_vectors": vectors, "histories": histories})
+        return _Memory(vectors, keys_values, {"masked": masked})
 
     def start(self, queries: int) -> FloatArray:
         """The empty cache."""
@@ -74,6 +81,7 @@ class OnnxGenerator:
                 "cache": cache,
                 "rows": rows,
                 "level": np.asarray(level, np.int64),
+                **memory.masked,
             },
         )
         return scores, cache

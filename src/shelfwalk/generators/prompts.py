@@ -29,13 +29,26 @@ class Prompts:
     histories: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> Self:
-        """Prompts of shoppers that are not known."""
-        return cls(tuple(texts), vectors, np.empty((len(texts), 0, 0), np.int32))
+    def of(
+        cls,
+        texts: Sequence[str],
+        vectors: npt.NDArray[np.float32],
+        histories: npt.NDArray[np.int32] | None = None,
+    ) -> Self:
+        """Prompts of shoppers that are not known, or of those with these histories."""
+        return cls(tuple(texts), vectors, np.empty((len(texts), 0, 0), np.int32) if histories is None else histories)
 
     def take(self, rows: npt.NDArray[np.integer] | Sequence[int]) -> Self:
         """Those of the prompts."""
         return type(self)(tuple(self.texts[row] for row in rows), self.vectors[rows], self.histories[rows])
+
+    def latest(self, length: int, levels: int) -> npt.NDArray[np.int64]:
+        """The latest `length` identifiers of every shopper, int64 [prompts, length, levels], −1 where there are none."""
+        found = np.full((len(self), length, levels), -1, np.int64)
+        known = self.histories[:, :length]
+        if known.size:
+            found[:, : known.shape[1]] = known
+        return found
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -15,6 +15,8 @@ class DecoderSettings(Settings):
     heads: int = Field(default=4, ge=1)
     memory_tokens: int = Field(default=4, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    history_length: int | None = Field(default=None, ge=1)
+    """Items that the shopper has lately chosen, as many as are read; none where not given."""
 
 
 class TrainingSettings(Settings):

@@ -18,6 +18,7 @@ from shelfwalk.generators.prompts import Prompts
 class _Memory:
     query_vectors: Tensor
     keys_values: Tensor
+    masked: Tensor | None
 
 
 class TorchGenerator:
@@ -38,10 +39,13 @@ class TorchGenerator:
 
     @torch.no_grad()
     def encode(self, prompts: Prompts) -> _Memory:
-        """Keys and values of the prompts' vectors."""
-        self._decoder.eval()
+        """Keys and values of the prompts' vectors, and of their histories where the decoder reads those."""
+        decoder, shape = self._decoder.eval(), self._decoder.shape
         vectors = torch.from_numpy(np.ascontiguousarray(prompts.vectors, np.float32))
-        return _Memory(vectors, self._decoder.memory(vectors))
+        if shape.history_length is None:
+            return _Memory(vectors, decoder.memory(vectors), None)
+        histories = torch.from_numpy(prompts.latest(shape.history_length, len(shape.level_sizes)))
+        return _Memory(vectors, decoder.memory(vectors, histories), decoder.masked(histories))
 
     def start(self, queries: int) -> Tensor:
         """The empty cache."""
@@ -56,7 +60,9 @@ class TorchGenerator:
             rows = torch.zeros(len(memory.query_vectors), 1, dtype=torch.int64)
         else:
             rows = torch.from_numpy(tokens.astype(np.int64)) + self._decoder.level_offsets[level - 1]
-        scores, cache = self._decoder.step(memory.query_vectors, memory.keys_values, cache, rows, torch.tensor(level))
+        scores, cache = self._decoder.step(
+            memory.query_vectors, memory.keys_values, cache, rows, torch.tensor(level), memory.masked
+        )
         return scores.numpy(), cache
 
     def reorder(self, cache: Tensor, parents: npt.NDArray[np.int64]) -> Tensor:

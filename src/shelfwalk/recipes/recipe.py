@@ -23,10 +23,11 @@ from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
 from shelfwalk.encoders.weights import DEFAULT_ENCODER
 from shelfwalk.errors import UserError
 from shelfwalk.generators.settings import DecoderSettings, TrainingSettings
+from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.settings import Settings
 
 _SUFFIX = ".toml"
-_TOKENIZER_KINDS = ("residual_kmeans", "rqvae", "cqsid", "hourglass")
+_TOKENIZER_KINDS = ("residual_kmeans", "hierarchical_kmeans", "rqvae", "cqsid", "hourglass")
 
 
 class TextSettings(Settings):
@@ -52,6 +53,14 @@ class ResidualKMeansSettings(Settings):
 
     kind: Literal["residual_kmeans"]
     level_sizes: LevelSizes = (64, 64, 32)
+    iterations: int = Field(default=20, ge=1)
+
+
+class HierarchicalKMeansSettings(Settings):
+    """Hierarchical k-means, as of DSI: every cluster is split by a k-means of its own."""
+
+    kind: Literal["hierarchical_kmeans"]
+    level_sizes: LevelSizes = (32, 32, 32)
     iterations: int = Field(default=20, ge=1)
 
 
@@ -131,7 +140,9 @@ class HourglassSettings(Settings):
         return self
 
 
-TokenizerSettings = ResidualKMeansSettings | RqVaeSettings | CqSidSettings | HourglassSettings
+TokenizerSettings = (
+    ResidualKMeansSettings | HierarchicalKMeansSettings | RqVaeSettings | CqSidSettings | HourglassSettings
+)
 
 
 class ChannelWeights(Settings):
@@ -169,6 +180,8 @@ class Recipe(Settings):
     generative: GenerativeSettings = GenerativeSettings()
     bm25: Bm25Settings = Bm25Settings()
     fusion: FusionSettings = FusionSettings()
+    ranker: RankerSettings | None = None
+    """A relevance model that reorders the fused list; without it the fused list is the answer."""
 
     @field_validator("generator")
     @classmethod
@@ -182,6 +195,10 @@ class Recipe(Settings):
         if self.tokenizer is None and self.two_tower is None:
             raise PydanticCustomError(
                 "parts", "It has neither a [tokenizer] nor a [two_tower]: give at least one of them"
+            )
+        if self.ranker is not None and self.ranker.match_feature and self.tokenizer is None:
+            raise PydanticCustomError(
+                "ranker", "ranker.match_feature compares identifiers: give a [tokenizer], or set it to false"
             )
         return self
 

@@ -4,7 +4,7 @@ In: a table of items, a recipe, and where there are any judgements or a search l
 the shelf. Every step leaves its files in the shelf's `building` folder, so that an interrupted build goes on after its
 last finished step; nothing is visible to readers before the one atomic rename at the end.
 
-    catalogue → vectors → training pairs → two towers → identifiers → generator → bm25 → weights → publish
+    catalogue → vectors → training pairs → two towers → identifiers → generator → bm25 → efficiency → weights → publish
 
 A recipe may have no towers, or no identifiers and so no generator; the others are in every shelf.
 """
@@ -27,7 +27,7 @@ from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import Recipe
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build, Progress
-from shelfwalk.shelf.catalogue_steps import encode_items, index_words, write_catalogue
+from shelfwalk.shelf.catalogue_steps import encode_items, index_words, write_catalogue, write_efficiency
 from shelfwalk.shelf.generations import CURRENT, open_for_building
 from shelfwalk.shelf.generator_step import train_generator
 from shelfwalk.shelf.identifier_step import fit_identifiers, refuse_unfit
@@ -82,13 +82,14 @@ def build_shelf(
         generative = _generative_steps(build, vectors, text_vectors, pairs)
         # After what takes minutes, so that another beam, word index or weight does not ask for it again.
         bm25 = build.step("bm25", lambda folder, _: index_words(build, folder), recipe.bm25)
+        efficiency = build.step("efficiency", lambda folder, _: write_efficiency(build, tables.events, folder))
         weights = build.step(
             "weights",
-            lambda folder, _: settle_weights(build, vectors, bm25, pairs, *(generative or (None, None))),
+            lambda folder, _: settle_weights(build, vectors, bm25, efficiency, pairs, *(generative or (None, None))),
             recipe.generative,
             recipe.fusion,
         )
-        parts += [*generative, bm25, weights]
+        parts += [*generative, bm25, efficiency, weights]
         staging = _stage(builder.folder / "staging", parts)
         name = builder.publish(staging, recipe.model_dump(mode="json"), _facts(build, parts))
         builder.remove_old(2)

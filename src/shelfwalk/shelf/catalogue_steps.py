@@ -1,4 +1,4 @@
-"""The steps of a build that read nothing but the catalogue: its table, its vectors, its word index."""
+"""The steps of a build that are about single items: their table, vectors, word index, and efficiency in the log."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from shelfwalk.data.item_text import item_texts
 from shelfwalk.encoders.onnx import OnnxTextEncoder
 from shelfwalk.encoders.vector_cache import VectorCache
 from shelfwalk.encoders.weights import cache_folder
+from shelfwalk.ranking.efficiency import efficiency_of
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
 
@@ -72,4 +73,10 @@ def index_words(build: Build, folder: Path) -> dict[str, Any]:
     texts = item_texts(build.items, build.recipe.text.bm25_attribute_values)
     Bm25Channel.build(texts, build.recipe.bm25).save(folder / layout.BM25)
     build.progress("Indexing words", 1, 1)
+    return {}
+
+
+def write_efficiency(build: Build, events: pa.Table | None, folder: Path) -> dict[str, Any]:
+    """Write the efficiency of every item, by which the published order inside clusters goes."""
+    np.save(folder / layout.EFFICIENCY, efficiency_of(build.items, events), allow_pickle=False)
     return {}

@@ -20,6 +20,7 @@ import pyarrow as pa
 from shelfwalk.channels.channel import Channel, Evidence, Hits, Request
 from shelfwalk.channels.fusion import evidence_of_row, fuse
 from shelfwalk.channels.names import BASE_CHANNELS, BASELINE, CHANNELS, FUSED
+from shelfwalk.data.shopper_history import history_rows
 from shelfwalk.errors import UserError
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.generations import open_generation
@@ -110,20 +111,23 @@ class Shelf:
         channel: str = FUSED,
         *,
         item_filter: ItemFilter | None = None,
+        shopper: Sequence[str] = (),
         explain: bool = True,
     ) -> Answer:
         """The `k` best items of a channel for a query, each with its evidence unless `explain` is off.
 
-        `item_filter`: only items that pass it are found, by every channel; `filters` makes them.
+        `item_filter`: only items that pass it are found, by every channel; `filters` makes them. `shopper`: ids of what
+        the shopper had clicked or bought, most recent first; a recipe without shoppers does not look at them, and one
+        with shoppers at no more of them than it has learned from.
 
-        Raises UserError for an empty query, an unknown channel, or `k` outside 1 to 1,000.
+        Raises UserError for an empty query, an unknown channel or item of the shopper's, or `k` outside 1 to 1,000.
         """
         if not query.strip():
             raise UserError("The query is empty: give at least one word.")
         if not 1 <= k <= MOST_RESULTS:
             raise UserError(f"k is {k}: ask for 1 to {MOST_RESULTS} items.")
         started = time.perf_counter()
-        hits = self.hits(query, k, (channel,), item_filter)
+        hits = self.hits(query, k, (channel,), item_filter, shopper)
         chosen = hits[channel]
         rows = chosen.rows[:k]
         shown = self.items.select(["item_id", "title"]).take(pa.array(rows, pa.int64())).to_pylist()
@@ -156,6 +160,7 @@ class Shelf:
         k: int,
         channels: Sequence[str] | None = None,
         item_filter: ItemFilter | None = None,
+        shopper: Sequence[str] = (),
     ) -> dict[str, Hits]:
         """The `k` best catalogue rows of each named channel (all of the shelf), and of the parts of a fused one."""
         channels = self.channels if channels is None else channels
@@ -165,10 +170,17 @@ class Shelf:
         fusions = {name: self.fusion_weights(name) for name in channels if name in (BASELINE, FUSED)}
         needed = {*channels, *(part for weights in fusions.values() for part in weights)}
         depth = max(k, DEPTH) if fusions else k
-        vector = self._query_vector(query) if needed - {"bm25"} else np.empty(0, np.float32)
-        request = Request(query, vector, item_filter)
+        request = self.request(query, item_filter, shopper, encoded=bool(needed - {"bm25"}))
         hits = {name: self.channel(name).search(request, depth) for name in BASE_CHANNELS if name in needed}
         return {**hits, **{name: fuse(hits, weights, k) for name, weights in fusions.items()}}
+
+    def request(
+        self, query: str, item_filter: ItemFilter | None = None, shopper: Sequence[str] = (), *, encoded: bool = True
+    ) -> Request:
+        """What a channel is asked; without a vector where it is not `encoded`. Raises UserError as `search`."""
+        history = history_rows(self.items["item_id"], shopper)
+        vector = self._query_vector(query) if encoded else np.empty(0, np.float32)
+        return Request(query, vector, item_filter, history)
 
     def fusion_weights(self, name: str) -> dict[str, float]:
         """The weights of the channels in a fused channel."""
@@ -248,6 +260,12 @@ class Shelf:
         return vectors
 
     @cached_property
+    def efficiency(self) -> npt.NDArray[np.float32] | None:
+        """The items' efficiency [items] in the log of the build; None for a shelf of before there was any."""
+        path = self.folder / layout.EFFICIENCY
+        return np.load(path, mmap_mode="r", allow_pickle=False) if path.exists() else None
+
+    @cached_property
     def encoder(self) -> TextEncoder:
         """The text encoder of queries: the pretrained one, with the query tower on top where the shelf has one."""
         from shelfwalk.encoders.onnx import OnnxTextEncoder
@@ -290,6 +308,7 @@ class Shelf:
             self.bm25,
             settings.model_copy(update={**self.recorded["in_cluster"]["weights"], "beam": self._beam or settings.beam}),
             OnnxTextEncoder(own, self._threads) if own.is_dir() else None,
+            efficiency=self.efficiency,
         )
 
     def _query_vector(self, query: str) -> npt.NDArray[np.float32]:

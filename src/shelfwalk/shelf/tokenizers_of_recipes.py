@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from shelfwalk.recipes.recipe import (
     CqSidSettings,
+    HierarchicalKMeansSettings,
     HourglassSettings,
     ResidualKMeansSettings,
     RqVaeSettings,
@@ -17,6 +18,7 @@ from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
 from shelfwalk.tokenizers.cluster_cap import CapRule
 from shelfwalk.tokenizers.cqsid import CQSIDTokenizer
 from shelfwalk.tokenizers.cqsid_settings import CQSIDSettings
+from shelfwalk.tokenizers.hierarchical_kmeans import HierarchicalKMeansTokenizer
 from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
 from shelfwalk.tokenizers.level_removal import Removal
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
@@ -32,6 +34,8 @@ def tokenizer_of(settings: TokenizerSettings, seed: int) -> ItemTokenizer:
     """The tokeniser, not fitted; raises UserError for settings that make none."""
     if isinstance(settings, ResidualKMeansSettings):
         return ResidualKMeansTokenizer(settings.level_sizes, seed=seed, iterations=settings.iterations)
+    if isinstance(settings, HierarchicalKMeansSettings):
+        return HierarchicalKMeansTokenizer(settings.level_sizes, seed=seed, iterations=settings.iterations)
     if isinstance(settings, RqVaeSettings):
         values = settings.model_dump(exclude={"kind", "unique"})
         rqvae = RQVAETokenizer(RQVAESettings(**values, seed=seed))

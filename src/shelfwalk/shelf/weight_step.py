@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from shelfwalk.channels.bm25 import Bm25Channel
 from shelfwalk.channels.channel import Channel
 from shelfwalk.channels.dense import DenseChannel
@@ -24,6 +26,7 @@ def settle_weights(
     build: Build,
     vectors: Vectors,
     bm25: StepResult,
+    efficiency: StepResult,
     pairs: StepResult,
     identifiers: StepResult | None,
     generator: StepResult | None,
@@ -35,7 +38,7 @@ def settle_weights(
     channels: dict[str, Channel] = {"bm25": words, "dense": DenseChannel(vectors.items(), build.threads)}
     facts: dict[str, Any] = {}
     if identifiers is not None and generator is not None:
-        generative = _generative(build, vectors, words, identifiers, generator)
+        generative = _generative(build, vectors, words, efficiency, identifiers, generator)
         facts["in_cluster"] = _settle_in_cluster(generative, queries)
         generative.settings = generative.settings.model_copy(update=facts["in_cluster"]["weights"])
         channels["generative"] = generative
@@ -48,7 +51,12 @@ def settle_weights(
 
 
 def _generative(
-    build: Build, vectors: Vectors, words: Bm25Channel, identifiers: StepResult, generator: StepResult
+    build: Build,
+    vectors: Vectors,
+    words: Bm25Channel,
+    efficiency: StepResult,
+    identifiers: StepResult,
+    generator: StepResult,
 ) -> GenerativeChannel:
     own = generator.folder / layout.GENERATOR_ENCODER
     return GenerativeChannel(
@@ -59,6 +67,7 @@ def _generative(
         words,
         build.recipe.generative,
         OnnxTextEncoder(own, build.threads) if own.is_dir() else None,
+        efficiency=np.load(efficiency.folder / layout.EFFICIENCY, allow_pickle=False),
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from shelfwalk.errors import UserError
@@ -105,13 +106,32 @@ class CQSIDTokenizer:
 
     def encode(self, items: pa.Table, vectors: Vectors) -> Codes:
         """See `ItemTokenizer.encode`; no level is ever absent."""
-        layers, codebooks, categories = self._known.layers, self.codebooks, self.categories
-        checked = checked_vectors(items, vectors, layers[0][0].shape[1])
-        forced = None if categories is None else categories.codes_of(items)
-        codes = np.empty((len(checked), len(codebooks)), np.int32)
-        for start in range(0, len(checked), _ROWS_AT_A_TIME):
+        categories = self._known.categories
+        checked = checked_vectors(items, vectors, self._dimensions)
+        return self._codes(checked, None if categories is None else categories.codes_of(items))
+
+    def encode_queries(self, vectors: Vectors) -> Codes:
+        """The codes of queries, int32 [queries, levels], by their vectors, float32 [queries, dimensions].
+
+        They are in the items' space: the same encoder and codebooks, the nearest code at every level, as a query has no
+        category. Raises ValueError for vectors of other dimensions, or that are not finite.
+        """
+        checked = np.asarray(vectors, np.float32)
+        if checked.ndim != 2 or checked.shape[1] != self._dimensions or not np.isfinite(checked).all():
+            raise ValueError(f"query vectors must be finite, [queries, {self._dimensions}], not {list(checked.shape)}")
+        return self._codes(checked, None)
+
+    @property
+    def _dimensions(self) -> int:
+        return int(self._known.layers[0][0].shape[1])
+
+    def _codes(self, vectors: Vectors, forced: npt.NDArray[np.int32] | None) -> Codes:
+        """The nearest codes; at level 1 those of `forced` [vectors] where they are not −1."""
+        layers, codebooks = self._known.layers, self.codebooks
+        codes = np.empty((len(vectors), len(codebooks)), np.int32)
+        for start in range(0, len(vectors), _ROWS_AT_A_TIME):
             block = slice(start, start + _ROWS_AT_A_TIME)
-            latents = latents_of(checked[block], layers)
+            latents = latents_of(vectors[block], layers)
             codes[block, 0] = nearest_codes(latents, codebooks[0])
             if forced is not None:
                 codes[block, 0] = np.where(forced[block] >= 0, forced[block], codes[block, 0])

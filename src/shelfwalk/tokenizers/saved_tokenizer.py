@@ -10,6 +10,7 @@ from pathlib import Path
 from shelfwalk.errors import UserError
 from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
 from shelfwalk.tokenizers.cqsid import CQSIDTokenizer
+from shelfwalk.tokenizers.hierarchical_kmeans import HierarchicalKMeansTokenizer
 from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.rqvae import RQVAETokenizer
@@ -23,6 +24,8 @@ def open_tokenizer(folder: Path) -> ItemTokenizer:
     kind = read_description(folder)["kind"]
     if kind == ResidualKMeansTokenizer.kind:
         return ResidualKMeansTokenizer.open(folder)
+    if kind == HierarchicalKMeansTokenizer.kind:
+        return HierarchicalKMeansTokenizer.open(folder)
     if kind == RQVAETokenizer.kind:
         return RQVAETokenizer.open(folder)
     if kind == CQSIDTokenizer.kind:

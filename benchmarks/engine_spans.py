@@ -1,12 +1,8 @@
 """How fast the span indexes step, how large they are, and what evidence costs.
 
-    python benchmarks/span_index.py ../shared/data/icecat_chorus
-
-prints a Markdown table and writes benchmarks/results/span_index.json. Titles are taken as words, and as pieces of a
-vocabulary of 8 thousand learned from them, 40 thousand and 880 thousand titles; those beyond the catalogue's own are
-spliced from two real ones each. One thread, as nothing here starts another; contenders take turns; medians of many
-rounds after a warm-up, each over its own batch of prefixes drawn at random from the titles. Refuses a machine that is
-busy with something else.
+Titles are taken as words, and as pieces of a vocabulary of 8 thousand learned from them, 40 thousand and 880 thousand
+titles; those beyond the catalogue's own are spliced from two real ones each. Contenders take turns, each turn with its
+own batch of prefixes drawn at random from the titles.
 
 Peers: an FM-index on the published packages pydivsufsort and wavelet-matrix (where the latter is installed), and
 numpy on a suffix array. SEAL's index is no package: its row is the figure published in its comparison, marked so.
@@ -14,21 +10,17 @@ numpy on a suffix array. SEAL's index is no package: its row is the figure publi
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
+import itertools
 import re
-import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from measuring import refuse_busy_machine
+from measuring import Row, Timing, interleaved, row
 from shelfwalk.constraints.constraint import TokenSets
 from shelfwalk.constraints.fm_index import FMIndex
 from shelfwalk.constraints.span_constraint import SpanConstraint
@@ -37,10 +29,8 @@ from shelfwalk.constraints.span_index import SpanIndex
 from shelfwalk.constraints.suffix_array_index import SuffixArrayIndex
 from shelfwalk.constraints.suffix_sorting import suffix_array
 from shelfwalk.constraints.token_sequences import TokenSequences
-from shelfwalk.data.dataset import open_dataset
 from shelfwalk.ranking.span_evidence import span_evidence
 
-RESULTS = Path(__file__).parent / "results" / "span_index.json"
 BEAMS = 100
 ROUNDS = 60
 WARM_UP = 3
@@ -53,19 +43,6 @@ Tokens = npt.NDArray[np.int32]
 Work = Callable[[int], object]
 """Takes the number of the turn."""
 Peer = Callable[[States], object]
-
-
-@dataclass(frozen=True)
-class Row:
-    work: str
-    setting: str
-    ours: float
-    peer: float | None
-    peer_name: str
-    ratio: float | None
-    reach: float | None
-    unit: str
-    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -95,27 +72,9 @@ class Corpus:
         return [self.prefixes(length, BEAMS, 1_000 * length + turn) for turn in range(ROUNDS + WARM_UP)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    arguments = parser.parse_args()
-    refuse_busy_machine()
-    rows: list[Row] = []
-    for corpus in corpora(open_dataset(arguments.data).items["title"].to_pylist()):
-        rows += rows_of(corpus)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=1) + "\n", encoding="utf-8")
-    print("| setting | work | ratio | ours | peer | unit | reach | peer is |\n|---|---|---:|---:|---:|---|---:|---|")
-    for row in rows:
-        ratio, peer, reach = (number(value) for value in (row.ratio, row.peer, row.reach))
-        print(
-            f"| {row.setting} | {row.work} | {ratio} | {number(row.ours)} | {peer} | {row.unit} | {reach} "
-            f"| {row.peer_name} |"
-        )
-
-
-def number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+def span_rows(titles: list[str]) -> list[Row]:
+    """Rows of the indexes over words, and over pieces of two sizes."""
+    return [found for corpus in corpora(titles) for found in rows_of(corpus)]
 
 
 def corpora(titles: list[str]) -> Iterator[Corpus]:
@@ -153,10 +112,11 @@ def rows_of(corpus: Corpus) -> Iterator[Row]:
     indexes: dict[str, SpanIndex] = {}
     for name, kind in kinds.items():
         indexes[name] = kind.build(corpus.documents, corpus.vocabulary)
-        seconds = median_seconds({name: partial(build, kind, corpus)}, 3)[name]
-        yield row(f"build, {name}", corpus, seconds, 0.84 if small else None, SEAL, 0.5 if small else None, "s")
+        took = in_turns({name: partial(build, kind, corpus)}, 3)[name]
+        yield measured(f"build, {name}", corpus, took, 1e-3, "s", 0.84 if small else None, "≤ 0.5 s" if small else "")
         size = indexes[name].bytes / corpus.symbols
-        yield Row(f"size, {name}", corpus.name, size, None, "", None, 12 if kind is SuffixArrayIndex else 3, "B/symbol")
+        reach = "≤ 12 B" if kind is SuffixArrayIndex else "≤ 3 B"
+        yield row(f"spans: size, {name}", corpus.name, size, None, "", reach, "B/symbol")
     peer = wavelet_peer(corpus)
     for length in (1, 2, 3):
         yield from next_token_rows(corpus, indexes, peer, length)
@@ -169,11 +129,15 @@ def build(kind: type[SuffixArrayIndex] | type[FMIndex], corpus: Corpus, _: int) 
     return kind.build(corpus.documents, corpus.vocabulary)
 
 
-def row(
-    work: str, corpus: Corpus, ours: float, peer: float | None, peer_name: str, reach: float | None, unit: str
+def measured(
+    work: str, corpus: Corpus, took: Timing, scale: float, unit: str, seal: float | None = None, reach: str = ""
 ) -> Row:
-    ratio = None if peer is None else peer / ours
-    return Row(work, corpus.name, ours, peer, "" if peer is None else peer_name, ratio, reach, unit)
+    """A row in `unit`, of which a millisecond has `scale`, beside SEAL's published figure where there is one."""
+    return row(f"spans: {work}", corpus.name, scaled(took, scale), seal, SEAL if seal else "", reach, unit)
+
+
+def scaled(took: Timing, scale: float) -> Timing:
+    return Timing(took.median * scale, took.p99 * scale)
 
 
 def next_token_rows(corpus: Corpus, indexes: dict[str, SpanIndex], peer: Peer | None, length: int) -> Iterator[Row]:
@@ -189,14 +153,13 @@ def next_token_rows(corpus: Corpus, indexes: dict[str, SpanIndex], peer: Peer | 
     contenders["numpy"] = lambda turn: numpy_next_tokens(array, states["suffix array"][turn])
     if peer:
         contenders["pydivsufsort + wavelet-matrix"] = lambda turn: peer(states["FM-index"][turn])
-    seconds = median_seconds(contenders, ROUNDS)
-    best_peer = min(set(seconds) - set(indexes), key=lambda name: seconds[name])
+    times = in_turns(contenders, ROUNDS)
+    best_peer = min(set(times) - set(indexes), key=lambda name: times[name].median)
     mean = np.mean([array.next_tokens(own).offsets[-1] for own in states["suffix array"]]) / BEAMS
     for name in indexes:
-        work = f"next tokens of {length} ({mean:.3g} a set), {name}"
-        yield row(
-            work, corpus, 1e6 * seconds[name] / BEAMS, 1e6 * seconds[best_peer] / BEAMS, best_peer, None, "µs/set"
-        )
+        work = f"spans: next tokens of {length} ({mean:.3g} a set), {name}"
+        ours, others = (scaled(times[one], 1e3 / BEAMS) for one in (name, best_peer))
+        yield row(work, corpus.name, ours, others, best_peer, "", "µs/set")
 
 
 def step_rows(corpus: Corpus, indexes: dict[str, SpanIndex], small: bool) -> Iterator[Row]:
@@ -208,11 +171,13 @@ def step_rows(corpus: Corpus, indexes: dict[str, SpanIndex], small: bool) -> Ite
         tokens = [one_of_each(constraint.allowed(own)) for own in states]
         contenders[f"extend, {name}"] = partial(extend, index, states, tokens)
         contenders[f"step, {name}"] = partial(step, constraint, states, tokens)
-    for work, seconds in median_seconds(contenders, ROUNDS).items():
+    for work, took in in_turns(contenders, ROUNDS).items():
         if work.startswith("extend"):
-            yield row(work, corpus, 1e6 * seconds / BEAMS, None, "", None, "µs/span")
+            yield measured(work, corpus, took, 1e3 / BEAMS, "µs/span")
         else:
-            yield row(f"{work}, {BEAMS} beams", corpus, 1e3 * seconds, 1.1 if small else None, SEAL, 0.1, "ms")
+            # At 880 thousand titles a step may take ten times as long as at 40 thousand.
+            reach = "≤ 0.1 ms" if len(corpus.documents) <= CATALOGUES[0] else "≤ 10 × the step at 40,000"
+            yield measured(f"{work}, {BEAMS} beams", corpus, took, 1.0, "ms", 1.1 if small else None, reach)
 
 
 def one_of_each(sets: TokenSets) -> Tokens:
@@ -237,9 +202,9 @@ def locate_rows(corpus: Corpus, indexes: dict[str, SpanIndex], small: bool) -> I
         name: lambda turn, index=index, own=states[name]: index.locate(own[turn])  # type: ignore[misc]
         for name, index in indexes.items()
     }
-    for name, seconds in median_seconds(contenders, ROUNDS).items():
-        rows = np.median([indexes[name].count(own).sum() for own in states[name]])
-        yield row(f"locate, {name}", corpus, 1e6 * seconds / rows, 9.8 if small else None, SEAL, None, "µs/place")
+    for name, took in in_turns(contenders, ROUNDS).items():
+        rows = float(np.median([indexes[name].count(own).sum() for own in states[name]]))
+        yield measured(f"locate, {name}", corpus, took, 1e3 / rows, "µs/place", 9.8 if small else None)
 
 
 def evidence_rows(corpus: Corpus, indexes: dict[str, SpanIndex], small: bool) -> Iterator[Row]:
@@ -254,23 +219,23 @@ def evidence_rows(corpus: Corpus, indexes: dict[str, SpanIndex], small: bool) ->
         name: lambda turn, index=index: span_evidence(index, drawn[turn], log_probabilities)  # type: ignore[misc]
         for name, index in indexes.items()
     }
-    for name, seconds in median_seconds(contenders, ROUNDS).items():
+    for name, took in in_turns(contenders, ROUNDS).items():
+        reach = "≤ 12 ms" if small else ""
         work = f"evidence, {len(drawn[0])} spans, {name}"
-        yield row(work, corpus, 1e3 * seconds, 1222 if small else None, f"{SEAL}, Python", 12, "ms")
+        yield measured(work, corpus, took, 1.0, "ms", 1222 if small else None, reach)
 
 
-def median_seconds(contenders: dict[str, Work], rounds: int) -> dict[str, float]:
-    """The median of each, taking turns; every turn has a batch of its own, so that nothing is known from the last."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+def in_turns(contenders: dict[str, Work], rounds: int) -> dict[str, Timing]:
+    """Each turn has a batch of its own, so that nothing is known from the last."""
+
+    def next_turn(work: Work) -> Callable[[], object]:
+        turns = itertools.count()
+        return lambda: work(next(turns))
+
     gc.disable()
-    for turn in range(rounds + WARM_UP):
-        for name, function in contenders.items():
-            started = time.perf_counter()
-            function(turn)
-            if turn >= WARM_UP:
-                times[name].append(time.perf_counter() - started)
+    times = interleaved({name: next_turn(work) for name, work in contenders.items()}, rounds, WARM_UP)
     gc.enable()
-    return {name: float(np.median(taken)) for name, taken in times.items()}
+    return times
 
 
 def numpy_next_tokens(index: SuffixArrayIndex, states: States) -> list[tuple[object, object]]:
@@ -291,7 +256,3 @@ def wavelet_peer(corpus: Corpus) -> Peer | None:
     backwards = SpanCorpus.build(corpus.documents, corpus.vocabulary).text[::-1].copy()
     matrix = WaveletMatrix([int(backwards[-1]), *backwards[np.maximum(suffix_array(backwards) - 1, 0)].tolist()])
     return lambda states: [matrix.range_list(low, high) for low, high, _ in states.tolist()]
-
-
-if __name__ == "__main__":
-    sys.exit(main())
