@@ -8,6 +8,7 @@ and its settings for generation are not even read.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ import torch
 from tokenizers import Tokenizer
 
 from shelfwalk.errors import UserError
+from shelfwalk.generators.code_tokens import CodeTokens
+from shelfwalk.generators.settings import TrainingSettings
 
 _WANTED = ["*.json", "*.safetensors", "*.model", "*.txt"]
 
@@ -52,13 +55,29 @@ def find_language_model(name: str) -> Path:
 
 def load_language_model(name: str) -> LanguageModel:
     """Load a model and its tokenizer on the CPU in float32; raises UserError where it cannot be used."""
-    folder = find_language_model(name)
+    folder = checked_language_model(name)
     kind = kind_of(folder)
+    return LanguageModel(load_weights(folder, kind), _tokenizer(folder), kind)
+
+
+def checked_language_model(name: str) -> Path:
+    """The folder of a model, after a look at what is in it; raises UserError if that cannot be a model of ours."""
+    folder = find_language_model(name)
+    kind_of(folder)
     if not list(folder.glob("*.safetensors")):
-        pickled = list(folder.glob("*.bin")) + list(folder.glob("*.pt")) + list(folder.glob("*.pth"))
+        pickled = [path for ending in ("bin", "pt", "pth") for path in folder.glob(f"*.{ending}")]
         found = "only pickled weights, which may run code when read" if pickled else "no weights"
         raise UserError(f"{folder} has {found}: save the model as safetensors.")
-    return LanguageModel(_weights(folder, kind), _tokenizer(folder), kind)
+    return folder
+
+
+def language_model_sha256(folder: Path) -> str:
+    """One sha256 for the names and contents of all files of a model."""
+    whole = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        with path.open("rb") as stream:
+            whole.update(path.name.encode() + b"\0" + hashlib.file_digest(stream, "sha256").digest())
+    return whole.hexdigest()
 
 
 def kind_of(folder: Path) -> Literal["seq2seq", "causal"]:
@@ -80,7 +99,8 @@ def kind_of(folder: Path) -> Literal["seq2seq", "causal"]:
     )
 
 
-def _weights(folder: Path, kind: str) -> Any:
+def load_weights(folder: Path, kind: Literal["seq2seq", "causal"]) -> Any:
+    """Load a folder's model on the CPU in float32; raises UserError if it is damaged."""
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig
     from transformers.utils import logging
 
@@ -144,3 +164,43 @@ def without_adapters(model: Any) -> Any:
             parent, _, own = name.rpartition(".")
             setattr(merged.get_submodule(parent), own, module.get_base_layer())
     return merged
+
+
+@torch.no_grad()
+def refuse_own_positions(model: Any) -> None:
+    """Raise UserError unless a causal model puts tokens where it is told, and lets them see what it is told.
+
+    Its beams stand side by side in one row; a model that counts positions itself would take them for one text.
+    """
+    was_training = model.training
+    model.eval()
+    words = model.get_input_embeddings().weight
+    # Three tokens in a row, and the same with a fourth between them that none sees.
+    text = words[[0, 1 % len(words), 2 % len(words)]][None]
+    apart = torch.cat((text[:, :2], text[:, :1], text[:, 2:]), dim=1)
+    seen = torch.ones(4, 4, dtype=torch.bool, device=words.device).tril()
+    seen[3, 2] = False
+    mask = torch.zeros(seen.shape, dtype=words.dtype, device=words.device)
+    mask = mask.masked_fill(~seen, torch.finfo(words.dtype).min)[None, None]
+    places = torch.tensor([[0, 1, 2, 2]], device=words.device)
+    try:
+        plain = model.base_model(inputs_embeds=text).last_hidden_state[:, -1]
+        told = model.base_model(inputs_embeds=apart, attention_mask=mask, position_ids=places).last_hidden_state[:, -1]
+        alike = torch.allclose(plain, told, rtol=1e-3, atol=1e-3 * float(plain.abs().max()))
+    except (TypeError, ValueError, RuntimeError):
+        alike = False
+    model.train(was_training)
+    if not alike:
+        raise UserError(
+            f"A {type(model).__name__} counts the positions of its tokens itself, so that it cannot walk several paths "
+            "at once: take a model like Llama or Qwen."
+        )
+
+
+def language_model_groups(model: Any, codes: CodeTokens, settings: TrainingSettings) -> list[dict[str, Any]]:
+    """What is new (codes, adapters) learns at the learning rate; pretrained weights, if they do, at the encoder's."""
+    learning = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    new = [*codes.parameters(), *(weight for name, weight in learning.items() if "lora_" in name)]
+    pretrained = [weight for name, weight in learning.items() if "lora_" not in name]
+    groups = [{"params": new, "lr": settings.learning_rate}]
+    return [*groups, {"params": pretrained, "lr": settings.encoder_learning_rate}] if pretrained else groups

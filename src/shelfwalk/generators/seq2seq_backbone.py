@@ -17,7 +17,12 @@ from shelfwalk.errors import UserError
 from shelfwalk.generators.backbone import Backbone
 from shelfwalk.generators.code_tokens import CodeTokens
 from shelfwalk.generators.decoder import level_loss
-from shelfwalk.generators.language_models import LanguageModel, add_adapters, without_adapters
+from shelfwalk.generators.language_models import (
+    LanguageModel,
+    add_adapters,
+    language_model_groups,
+    without_adapters,
+)
 from shelfwalk.generators.prompt_tokens import PromptReader, side_by_side
 from shelfwalk.generators.prompts import Prompts
 from shelfwalk.generators.seq2seq_export import export_seq2seq
@@ -30,6 +35,8 @@ from shelfwalk.generators.settings import TrainingSettings
 
 class Seq2SeqBackbone(Backbone):
     """A model whose decoder writes identifiers."""
+
+    reads_texts = True
 
     def __init__(
         self, loaded: LanguageModel, level_sizes: tuple[int, ...], prompt_tokens: int, lora_rank: int | None = None
@@ -97,12 +104,3 @@ class Seq2SeqBackbone(Backbone):
     def export(self, folder: Path) -> None:
         """See `Backbone.export`."""
         export_seq2seq(self.walk(), self._reader, folder)
-
-
-def language_model_groups(model: Any, codes: CodeTokens, settings: TrainingSettings) -> list[dict[str, Any]]:
-    """What is new (codes, adapters) learns at the learning rate; pretrained weights, if they do, at the encoder's."""
-    learning = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    new = [*codes.parameters(), *(weight for name, weight in learning.items() if "lora_" in name)]
-    pretrained = [weight for name, weight in learning.items() if "lora_" not in name]
-    groups = [{"params": new, "lr": settings.learning_rate}]
-    return [*groups, {"params": pretrained, "lr": settings.encoder_learning_rate}] if pretrained else groups

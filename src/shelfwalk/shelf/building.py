@@ -26,6 +26,7 @@ from shelfwalk.encoders.weights import encoder_sha256, find_weights
 from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import Recipe
 from shelfwalk.shelf import layout
+from shelfwalk.shelf.backbones import BackboneFiles, backbone_files
 from shelfwalk.shelf.build import Build, Progress
 from shelfwalk.shelf.catalogue_steps import encode_items, index_words, write_catalogue, write_efficiency
 from shelfwalk.shelf.generations import CURRENT, open_for_building
@@ -61,6 +62,7 @@ def build_shelf(
         raise UserError("The catalogue is empty: give items with at least one row.")
     if recipe.tokenizer is not None:
         refuse_unfit(items, recipe.tokenizer, seed)
+    own_backbone = backbone_files(recipe.generator)
     tables = tables or TrainingTables()
     logged = logged_pairs(items, tables)
     weights_folder = find_weights(recipe.encoder.model)
@@ -79,7 +81,7 @@ def build_shelf(
             towers = _towers(build, text_vectors, pairs)
             parts.append(towers)
             vectors = Vectors(towers, towers)
-        generative = _generative_steps(build, vectors, text_vectors, pairs)
+        generative = _generative_steps(build, vectors, text_vectors, pairs, own_backbone)
         # After what takes minutes, so that another beam, word index or weight does not ask for it again.
         bm25 = build.step("bm25", lambda folder, _: index_words(build, folder), recipe.bm25)
         efficiency = build.step("efficiency", lambda folder, _: write_efficiency(build, tables.events, folder))
@@ -103,7 +105,7 @@ def _towers(build: Build, text_vectors: StepResult, pairs: StepResult) -> StepRe
 
 
 def _generative_steps(
-    build: Build, vectors: Vectors, text_vectors: StepResult, pairs: StepResult
+    build: Build, vectors: Vectors, text_vectors: StepResult, pairs: StepResult, own_backbone: BackboneFiles | None
 ) -> tuple[StepResult, StepResult] | tuple[()]:
     """The identifiers and the generator, where the recipe has them."""
     recipe, tokenizer = build.recipe, build.recipe.tokenizer
@@ -120,6 +122,7 @@ def _generative_steps(
         lambda folder, kept: train_generator(build, vectors, text_encoder, identifiers, pairs, folder, kept),
         recipe.generator,
         recipe.training,
+        own_backbone,
     )
     return identifiers, generator
 

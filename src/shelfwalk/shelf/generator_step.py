@@ -30,17 +30,16 @@ def train_generator(
     """Train the decoder, and the encoder at `text_encoder` where the recipe says so, and export both."""
     import torch
 
-    from shelfwalk.encoders.export import export_onnx, load_encoder
-    from shelfwalk.generators.decoder import DecoderShape, IdentifierDecoder
+    from shelfwalk.encoders.export import export_onnx
     from shelfwalk.generators.decoder_backbone import DecoderBackbone
     from shelfwalk.generators.training import Trainer
+    from shelfwalk.shelf.backbones import make_backbone
 
     torch.set_num_threads(build.threads)
     torch.manual_seed(build.seed)
     item_vectors, settings, read = np.asarray(vectors.items()), build.recipe.training, read_pairs(pairs)
     sizes = tuple(identifiers.facts["level_sizes"])
-    decoder = IdentifierDecoder(DecoderShape(item_vectors.shape[1], sizes, **build.recipe.generator.model_dump()))
-    backbone = DecoderBackbone(decoder, load_encoder(build.weights_folder) if settings.train_encoder else None)
+    backbone = make_backbone(build, item_vectors.shape[1], sizes)
     examples = QueryExamples(
         Asked(read.queries, vectors.queries()),
         Asked(build.items["title"].to_pylist(), item_vectors),
@@ -54,7 +53,7 @@ def train_generator(
     report = trainer.run(lambda step, loss: build.progress(f"{stage} (loss {loss:.2f})", step, settings.steps))
     build.progress("Exporting the generator", 0, 1)
     backbone.export(folder / layout.GENERATOR)
-    if backbone.encoder is not None:
+    if isinstance(backbone, DecoderBackbone) and backbone.encoder is not None:
         card = OnnxTextEncoder(text_encoder).card
         own = EncoderCard(f"{card.name}, fine-tuned", "of this shelf", card.dimensions, card.token_limit, "float32")
         export_onnx(backbone.encoder.eval(), folder / layout.GENERATOR_ENCODER, own)
