@@ -56,12 +56,19 @@ def alone(backbone: CausalBackbone, row: int, path: Any) -> list[np.ndarray]:
     """One path of one prompt as the model reads a plain text: no cache, no mask, no position."""
     vocabulary, words = backbone.codes.vocabulary, backbone.model.get_input_embeddings()
     tokens = [*backbone._reader.tokens(PROMPTS.take([row]))[0], int(vocabulary.starts[-1])]
-    read = [words.weight[token] if token < vocabulary.words else backbone.codes.inputs[token - vocabulary.words] for token in tokens]
-    read += [backbone.codes.inputs[int(code + start - vocabulary.words)] for code, start in zip(path[:-1], vocabulary.starts, strict=False)]
+    read = [
+        words.weight[token] if token < vocabulary.words else backbone.codes.inputs[token - vocabulary.words]
+        for token in tokens
+    ]
+    read += [
+        backbone.codes.inputs[int(code + start - vocabulary.words)]
+        for code, start in zip(path[:-1], vocabulary.starts, strict=False)
+    ]
     with torch.no_grad():
         hidden = backbone.model(inputs_embeds=torch.stack(read)[None], output_hidden_states=True).hidden_states[-1][0]
         return [
-            (hidden[len(tokens) - 1 + level] @ backbone.codes.head(level).T).log_softmax(-1).numpy() for level in range(3)
+            (hidden[len(tokens) - 1 + level] @ backbone.codes.head(level).T).log_softmax(-1).numpy()
+            for level in range(3)
         ]
 
 

@@ -113,7 +113,9 @@ class CausalGenerator:
         embedded = self._codes.embed(rows)
         output = self._model.base_model(
             inputs_embeds=embedded,
-            attention_mask=_tree_mask(memory.present, torch.from_numpy(grown.ancestors).to(device), grown.used, embedded),
+            attention_mask=_tree_mask(
+                memory.present, torch.from_numpy(grown.ancestors).to(device), grown.used, embedded
+            ),
             position_ids=behind.expand(-1, tokens.shape[1]),
             past_key_values=memory.past,
             use_cache=True,

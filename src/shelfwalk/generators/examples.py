@@ -27,6 +27,10 @@ class Examples:
     prompts: Prompts
     codes: npt.NDArray[np.int32]
 
+    def take(self, rows: npt.NDArray[np.int64]) -> Examples:
+        """Those of the examples."""
+        return Examples(self.prompts.take(rows), self.codes[rows])
+
 
 class ExampleSource(Protocol):
     """Where batches of examples come from."""

@@ -49,7 +49,9 @@ def find_language_model(name: str) -> Path:
                 return Path(snapshot_download(name, allow_patterns=_WANTED, local_files_only=local))
             except Exception as error:
                 reason = type(error).__name__
-        raise UserError(f"The backbone {name} is no folder, and the model hub did not give it ({reason}): name a folder.")
+        raise UserError(
+            f"The backbone {name} is no folder, and the model hub did not give it ({reason}): name a folder."
+        )
     raise UserError(f"The backbone's folder {name} does not exist: name a folder of a Hugging Face model.")
 
 
@@ -116,7 +118,9 @@ def load_weights(folder: Path, kind: Literal["seq2seq", "causal"]) -> Any:
             generation_config=GenerationConfig(),
         )
     except Exception as error:  # Three libraries read the folder, each with errors of its own for a damaged one.
-        raise UserError(f"The model in {folder} could not be loaded: {_first_line(error)}") from error
+        raise UserError(
+            f"The model in {folder} could not be loaded ({_first_line(error)}): save or download it again."
+        ) from error
 
 
 def _tokenizer(folder: Path) -> Tokenizer:
@@ -132,7 +136,7 @@ def _tokenizer(folder: Path) -> Tokenizer:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{error}".strip().split("\n")[0]
+    return f"{error}".strip().split("\n")[0].rstrip(".")
 
 
 def add_adapters(model: Any, rank: int) -> None:

@@ -7,6 +7,7 @@ level at hand are scored.
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +90,14 @@ class Seq2SeqBackbone(Backbone):
     def walk(self) -> Seq2SeqWalk:
         """The model as it is now, in the form that walks identifiers, on the CPU."""
         merged, codes = without_adapters(self.model), self.codes
+        if codes.inputs.device.type != "cpu":
+            merged, codes = copy.deepcopy(merged).cpu(), copy.deepcopy(codes).cpu()
         words = merged.get_input_embeddings().weight * codes.input_scale
         parts = parts_of(merged)
         assert parts is not None
         every = torch.cat((words, codes.inputs * codes.input_scale))
-        walk = Seq2SeqWalk(parts, every, [codes.head(level) for level in range(len(codes.vocabulary.level_sizes))])
-        return walk.float().cpu().eval()
+        heads = [codes.head(level) for level in range(len(codes.vocabulary.level_sizes))]
+        return Seq2SeqWalk(parts, every, heads).eval()
 
     def generator(self) -> Seq2SeqGenerator:
         """See `Backbone.generator`; it walks with the weights of this moment."""
