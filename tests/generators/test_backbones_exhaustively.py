@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from tiny_language_models import CAUSAL, MODELS, random_prompts, write_model
 
 from shelfwalk.constraints.trie import Trie
 from shelfwalk.generators.backbone import Backbone
@@ -20,6 +19,7 @@ from shelfwalk.generators.decoder_backbone import DecoderBackbone
 from shelfwalk.generators.language_models import load_language_model
 from shelfwalk.generators.prompts import Prompts
 from shelfwalk.generators.seq2seq_backbone import Seq2SeqBackbone
+from tiny_language_models import CAUSAL, MODELS, random_prompts, write_model
 
 CATALOGUES = 40
 """Of each backbone, each with a model of its own."""

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_language_models import CAUSAL, asked, random_prompts, write_model
 
+from shelfwalk.constraints.trie import Trie
 from shelfwalk.errors import UserError
 from shelfwalk.generators.beam_search import beam_search
 from shelfwalk.generators.causal_backbone import CausalBackbone
-from shelfwalk.constraints.trie import Trie
 from shelfwalk.generators.generator import Generator
 from shelfwalk.generators.language_models import LanguageModel, load_language_model
 from shelfwalk.generators.open_generator import open_generator
 from shelfwalk.generators.prompts import Prompts
+from tiny_language_models import CAUSAL, asked, random_prompts, write_model
 
 SIZES = (5, 7, 4)
 PROMPTS = random_prompts(4, SIZES, np.random.default_rng(0))

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_language_models import asked, write_model, write_tokenizer
 
 from shelfwalk.errors import UserError
 from shelfwalk.generators.language_models import (
@@ -18,6 +17,7 @@ from shelfwalk.generators.language_models import (
     load_language_model,
     without_adapters,
 )
+from tiny_language_models import asked, write_model, write_tokenizer
 
 
 def refused(name: object, *words: str) -> None:

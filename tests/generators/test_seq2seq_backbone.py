@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_language_models import SEQ2SEQ, VOCABULARY, asked, random_prompts, write_model
 
 from shelfwalk.constraints.trie import Trie
 from shelfwalk.generators.beam_search import beam_search
@@ -19,6 +18,7 @@ from shelfwalk.generators.open_generator import open_generator
 from shelfwalk.generators.prompt_tokens import side_by_side
 from shelfwalk.generators.prompts import Prompts
 from shelfwalk.generators.seq2seq_backbone import Seq2SeqBackbone
+from tiny_language_models import SEQ2SEQ, VOCABULARY, asked, random_prompts, write_model
 
 SIZES = (5, 7, 4)
 
@@ -90,9 +90,9 @@ def test_the_loss_is_that_of_what_walks(backbone: Seq2SeqBackbone) -> None:
     assert loss == pytest.approx(-total.mean(), abs=1e-3)
 
 
-def test_the_export_scores_and_finds_the_same_without_padding_or_with(
-    backbone: Seq2SeqBackbone, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+def test_the_export_scores_and_finds_the_same_without_padding_or_with(kind: str, tmp_path: Path) -> None:
+    backbone = backbone_of(kind, tmp_path)
     backbone.export(tmp_path / "exported")
     exported, generator = open_generator(tmp_path / "exported"), backbone.generator()
     assert exported.level_sizes == SIZES and exported.end_column is None

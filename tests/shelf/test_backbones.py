@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tiny_language_models import write_model
 
 from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import Recipe, load_recipe, parse_recipe
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.building import build_shelf
 from shelfwalk.shelf.shelf import Shelf
+from tiny_language_models import write_model
 
 if TYPE_CHECKING:
     from small_shop import SmallShop

@@ -97,7 +97,7 @@ def kind_of(folder: Path) -> Literal["seq2seq", "causal"]:
     if architecture in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
         return "causal"
     raise UserError(
-        f"{folder} is a {architecture}, neither an encoder-decoder (T5, BART) nor a causal language model (Llama, Qwen)."
+        f"{folder} is a {architecture}, neither an encoder-decoder (T5, BART) nor a causal language model (Llama)."
     )
 
 
@@ -164,7 +164,7 @@ def without_adapters(model: Any) -> Any:
     merged = copy.deepcopy(model)
     for name, module in list(merged.named_modules()):
         if isinstance(module, BaseTunerLayer):
-            module.merge()  # type: ignore[operator]
+            module.merge()
             parent, _, own = name.rpartition(".")
             setattr(merged.get_submodule(parent), own, module.get_base_layer())
     return merged

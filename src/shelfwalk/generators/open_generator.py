@@ -19,7 +19,8 @@ def open_generator(folder: Path, threads: int = 1) -> Generator[Prompts]:
     if kind == "decoder":
         from shelfwalk.generators.onnx_generator import OnnxGenerator
 
-        return OnnxGenerator(folder, threads)
+        # In int8 where a build found that to agree: it leaves the file only then.
+        return OnnxGenerator(folder, threads, int8=True)
     if kind == "seq2seq":
         from shelfwalk.generators.seq2seq_generator import Seq2SeqGenerator
 

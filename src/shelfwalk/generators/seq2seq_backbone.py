@@ -97,7 +97,8 @@ class Seq2SeqBackbone(Backbone):
         assert parts is not None
         every = torch.cat((words, codes.inputs * codes.input_scale))
         heads = [codes.head(level) for level in range(len(codes.vocabulary.level_sizes))]
-        return Seq2SeqWalk(parts, every, heads).eval()
+        walk: Seq2SeqWalk = Seq2SeqWalk(parts, every, heads).eval()
+        return walk
 
     def generator(self) -> Seq2SeqGenerator:
         """See `Backbone.generator`; it walks with the weights of this moment."""

@@ -74,8 +74,8 @@ class Stack:
     """An encoder or a decoder.
 
     `norm_first`: norms stand before the parts, not after their sums. `positions` [most, width] are added to the
-    embeddings, which `embedding_norm` follows. `distance_bias` [2 · reach + 1, heads]: what attention adds for key minus
-    query positions of −reach to reach, and for those beyond.
+    embeddings, which `embedding_norm` follows. `distance_bias` [2 · reach + 1, heads]: what attention adds for the
+    positions of key minus query from −reach to reach; its ends are also for those beyond.
     """
 
     layers: tuple[Layer, ...]
@@ -103,8 +103,8 @@ def parts_of(model: Any) -> Parts | None:
         return Parts(_t5_stack(model.encoder), _t5_stack(model.decoder), _opening(model.config))
     if kind in ("BartForConditionalGeneration", "MBartForConditionalGeneration"):
         norm_first = kind.startswith("M")
-        stacks = (_bart_stack(stack, norm_first) for stack in (model.model.encoder, model.model.decoder))
-        return Parts(*stacks, _opening(model.config))
+        encoder, decoder = (_bart_stack(stack, norm_first) for stack in (model.model.encoder, model.model.decoder))
+        return Parts(encoder, decoder, _opening(model.config))
     return None
 
 
@@ -139,8 +139,8 @@ def _t5_layer(parts: Any) -> Layer:
 
 
 def _t5_attention(attention: Any, norm: Any) -> Attention:
-    parts = (Affine.of(part) for part in (attention.q, attention.k, attention.v, attention.o))
-    return Attention(*parts, _norm(norm), 1.0)
+    query, key, value, out = (Affine.of(part) for part in (attention.q, attention.k, attention.v, attention.o))
+    return Attention(query, key, value, out, _norm(norm), 1.0)
 
 
 def _bart_stack(stack: Any, norm_first: bool) -> Stack:
@@ -164,7 +164,8 @@ def _bart_layer(layer: Any) -> Layer:
 
 def _bart_attention(attention: Any, norm: Any) -> Attention:
     projections = (attention.q_proj, attention.k_proj, attention.v_proj, attention.out_proj)
-    return Attention(*(Affine.of(part) for part in projections), _norm(norm), attention.scaling)
+    query, key, value, out = (Affine.of(part) for part in projections)
+    return Attention(query, key, value, out, _norm(norm), attention.scaling)
 
 
 def _norm(norm: Any) -> Norm:

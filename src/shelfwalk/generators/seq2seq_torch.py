@@ -34,6 +34,6 @@ class TorchFunctions:
         memory: list[Tensor],
     ) -> tuple[FloatArray, FloatArray]:
         """See `Seq2SeqFunctions.step`."""
-        places = (torch.from_numpy(part) for part in (ancestors, past))
-        scores, kept = self._walk.step(torch.from_numpy(rows), torch.tensor(level), *places, memory)
+        tensors = torch.from_numpy(ancestors), torch.from_numpy(past)
+        scores, kept = self._walk.step(torch.from_numpy(rows), torch.tensor(level), *tensors, memory)
         return scores.numpy(), kept.numpy()

@@ -164,7 +164,8 @@ class _Encoder(nn.Module):
 
     def _split(self, x: Tensor) -> tuple[Tensor, ...]:
         """[queries, length, 3 · inner] → three of [queries, heads, length, inner / heads]."""
-        return x.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        query, key, value = x.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        return query, key, value
 
 
 class _Folding(nn.Module):
@@ -189,9 +190,11 @@ class _Folding(nn.Module):
         self.register_buffer("out_biases", torch.stack(shares)[:, None, None] if shares else None)
 
     def forward(self, pairs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`pairs` [queries, length, layers · 2 · inner]: keys and values of each layer in turn; `mask` [queries, length]
-        → keys and values [layers, queries, heads · length, width], and what attention to each adds [layers, queries, 1,
-        heads · length]."""
+        """Keys and values [layers, queries, heads · length, width], and what attention to each adds.
+
+        That is [layers, queries, 1, heads · length]. `pairs` [queries, length, layers · 2 · inner]: keys and values of
+        each layer in turn; `mask` [queries, length].
+        """
         shape = (self.layers, 2, self.heads)
         heads = pairs.unflatten(-1, (self.layers * 2 * self.heads, -1)).transpose(1, 2)
         folded = (heads @ self.matrices).unflatten(1, shape).permute(1, 2, 0, 3, 4, 5)
@@ -351,7 +354,7 @@ class Seq2SeqWalk(nn.Module):
         bias = None if self.distance_bias is None else self.distance_bias[level][since]
         # Keys and values of the past one by one.
         single, places = past.flatten(0, 1), ancestors * (2 * len(self.layers))
-        x, kept = functional.embedding(rows, self.rows), []
+        x, kept = functional.embedding(rows, self.rows), list[Tensor]()
         for number, layer in enumerate(self.layers):
             parts = layer.parts(x) if number else tuple(functional.embedding(rows, part) for part in self.first)
             kept += parts[1:]

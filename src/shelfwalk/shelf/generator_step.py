@@ -12,7 +12,8 @@ from shelfwalk.encoders.onnx import EncoderCard, OnnxTextEncoder
 from shelfwalk.generators.examples import Asked, QueryExamples
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
-from shelfwalk.shelf.identifier_step import codes_of_items
+from shelfwalk.shelf.identifier_step import codes_of_items, open_trie
+from shelfwalk.shelf.int8_choice import choose_int8
 from shelfwalk.shelf.pair_step import read_pairs
 from shelfwalk.shelf.steps import StepResult
 from shelfwalk.shelf.vectors import Vectors
@@ -53,9 +54,16 @@ def train_generator(
     report = trainer.run(lambda step, loss: build.progress(f"{stage} (loss {loss:.2f})", step, settings.steps))
     build.progress("Exporting the generator", 0, 1)
     backbone.export(folder / layout.GENERATOR)
+    encoder: Path | None = None
     if isinstance(backbone, DecoderBackbone) and backbone.encoder is not None:
+        encoder = folder / layout.GENERATOR_ENCODER
         card = OnnxTextEncoder(text_encoder).card
         own = EncoderCard(f"{card.name}, fine-tuned", "of this shelf", card.dimensions, card.token_limit, "float32")
-        export_onnx(backbone.encoder.eval(), folder / layout.GENERATOR_ENCODER, own)
+        export_onnx(backbone.encoder.eval(), encoder, own)
     build.progress("Exporting the generator", 1, 1)
-    return {"training": asdict(report)}
+    facts = {"training": asdict(report)}
+    if not build.recipe.generator.int8:
+        return facts
+    return facts | choose_int8(
+        folder / layout.GENERATOR, open_trie(identifiers), read, np.asarray(vectors.queries()), encoder
+    )
