@@ -17,6 +17,10 @@ from shelfwalk.encoders.onnx import CHARACTERS_A_TOKEN
 from shelfwalk.generators.prompts import Prompts
 
 
+FEW_TEXTS = 16
+"""Up to so many texts are read one after another."""
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Which token number is what: words up to `words`, then the codes of each level."""
@@ -45,7 +49,10 @@ class PromptReader:
     def tokens(self, prompts: Prompts) -> list[list[int]]:
         """The tokens of each prompt, at least one: its history, the latest last, then its text."""
         cut = [text[: CHARACTERS_A_TOKEN * self.limit].encode("utf-8", "replace").decode() for text in prompts.texts]
-        read = [encoding.ids or [0] for encoding in self.tokenizer.encode_batch(cut)]
+        # The tokenizer's own batches wake a pool of threads: for a few texts that takes longer than reading them.
+        few = len(cut) <= FEW_TEXTS
+        encodings = map(self.tokenizer.encode, cut) if few else self.tokenizer.encode_batch(cut)
+        read = [encoding.ids or [0] for encoding in encodings]
         if not prompts.histories.size:
             return read
         histories = self._histories(prompts.histories)
