@@ -16,7 +16,6 @@ from tokenizers import Tokenizer
 from shelfwalk.encoders.onnx import CHARACTERS_A_TOKEN
 from shelfwalk.generators.prompts import Prompts
 
-
 FEW_TEXTS = 16
 """Up to so many texts are read one after another."""
 
