@@ -5,17 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from measuring import Row, Timing, interleaved, row
 from shelfwalk.constraints.constraint import TokenRanges
 from shelfwalk.constraints.trie import Trie
+from shelfwalk.encoders.export import quantise
 from shelfwalk.generators.beam_search import Beams, beam_search
-from t5_generator import T5Generator
+from shelfwalk.generators.language_models import LanguageModel
+from shelfwalk.generators.prompts import Prompts
+from shelfwalk.generators.seq2seq_backbone import Seq2SeqBackbone
+from shelfwalk.generators.seq2seq_generator import INT8_STEP, STEP, Seq2SeqGenerator
 
 LEVELS, SIZE, FIRST_CODE, LENGTH = 3, 256, 8_000, 16
 VOCABULARY = FIRST_CODE + LEVELS * SIZE
@@ -35,11 +44,11 @@ PEER = "transformers generate + dictionary trie"
 
 @dataclass(frozen=True)
 class Setup:
-    """One model, a catalogue, and both ways to search it."""
+    """One model, a catalogue, and the ways to search it: ours is the export that a shelf would hold."""
 
     model: Any
-    generator: T5Generator
-    small_numbers: T5Generator
+    generator: Seq2SeqGenerator
+    int8: Seq2SeqGenerator
     trie: Trie
     follows: dict[tuple[int, ...], list[int]]
 
@@ -48,34 +57,44 @@ class Setup:
         from transformers import T5Config, T5ForConditionalGeneration
 
         torch.manual_seed(0)
-        config = T5Config(vocab_size=VOCABULARY, decoder_start_token_id=0, feed_forward_proj="relu", **MODELS[name])
+        config = T5Config(vocab_size=FIRST_CODE, decoder_start_token_id=0, feed_forward_proj="relu", **MODELS[name])
         model = T5ForConditionalGeneration(config).eval()
+        backbone = Seq2SeqBackbone(LanguageModel(model, _tokenizer(), "seq2seq"), (SIZE,) * LEVELS, LENGTH)
         # A fresh model holds all codes alike; a trained one does not.
         with torch.no_grad():
-            model.shared.weight[FIRST_CODE:] *= 3
+            backbone.codes.inputs *= 3
+        with TemporaryDirectory() as folder:
+            backbone.export(Path(folder))
+            quantise(Path(folder) / STEP, Path(folder) / INT8_STEP, ["MatMul"])
+            whole, small = Seq2SeqGenerator.open(Path(folder)), Seq2SeqGenerator.open(Path(folder), int8=True)
+        # The same weights as one vocabulary, which is what the peer reads.
+        model.resize_token_embeddings(VOCABULARY, mean_resizing=False)
+        with torch.no_grad():
+            model.get_input_embeddings().weight[FIRST_CODE:] = backbone.codes.inputs
         random = np.random.default_rng(0)
         codes = (SIZE * random.random((ITEMS, LEVELS)) ** 1.5).astype(np.int32)
-        starts = tuple(FIRST_CODE + SIZE * level for level in range(LEVELS))
+        starts = [FIRST_CODE + SIZE * level for level in range(LEVELS)]
         follows: dict[tuple[int, ...], set[int]] = {}
         for path in {tuple(path) for path in (codes + np.array(starts)).tolist()}:
             for length in range(LEVELS):
                 follows.setdefault((0, *path[:length]), set()).add(path[length])
         lists = {prefix: sorted(tokens) for prefix, tokens in follows.items()}
-        sizes = (SIZE,) * LEVELS
-        whole, small = (T5Generator(model, starts, sizes, LENGTH, kind) for kind in (torch.float32, torch.bfloat16))
         return cls(model, whole, small, Trie.build(codes), lists)
 
     def ours(self, queries: npt.NDArray[np.int64], beams: int) -> Beams:
-        return beam_search(self.generator, self.trie, queries, beams)
+        return beam_search(self.generator, self.trie, _prompts(queries), beams)
 
-    def ours_small(self, queries: npt.NDArray[np.int64], beams: int) -> Beams:
-        return beam_search(self.small_numbers, self.trie, queries, beams)
+    def ours_int8(self, queries: npt.NDArray[np.int64], beams: int) -> Beams:
+        return beam_search(self.int8, self.trie, _prompts(queries), beams)
 
     def overlap(self, queries: npt.NDArray[np.int64], beams: int) -> float:
-        """The share of the ten best paths in float32 that are among the ten best in bfloat16."""
-        both = (self.ours(queries, beams).codes, self.ours_small(queries, beams).codes)
-        tens = [[{tuple(path) for path in paths[:10]} for paths in codes.tolist()] for codes in both]
-        return float(np.mean([len(one & other) / len(one) for one, other in zip(*tens, strict=True)]))
+        """The share of the ten best paths in float32 that are among the ten best in int8, one query at a time."""
+        shares = []
+        for query in queries:
+            both = (self.ours(query[None], beams), self.ours_int8(query[None], beams))
+            one, other = ({tuple(path) for path in found.codes[0, :10].tolist()} for found in both)
+            shares.append(len(one & other) / len(one))
+        return float(np.mean(shares))
 
     @torch.inference_mode()
     def theirs(self, queries: npt.NDArray[np.int64], beams: int) -> npt.NDArray[np.int64]:
@@ -108,6 +127,18 @@ class Setup:
         return np.array_equal(self.ours(queries, beams).codes + starts, theirs)
 
 
+def _tokenizer() -> Tokenizer:
+    """Reads "w17 w4" as tokens 17 and 4."""
+    tokenizer = Tokenizer(WordLevel({f"w{number}": number for number in range(FIRST_CODE)}, unk_token="w0"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    return tokenizer
+
+
+def _prompts(queries: npt.NDArray[np.int64]) -> Prompts:
+    texts = [" ".join(f"w{number}" for number in query) for query in queries.tolist()]
+    return Prompts.of(texts, np.empty((len(texts), 0), np.float32))
+
+
 def _queries(number: int) -> npt.NDArray[np.int64]:
     return np.random.default_rng(number).integers(2, FIRST_CODE, (number, LENGTH))
 
@@ -124,7 +155,7 @@ def search_rows(rounds: int) -> list[Row]:
                 times = interleaved(
                     {
                         "ours": lambda setup=setup, queries=queries, beams=beams: setup.ours(queries, beams),
-                        "bf16": lambda setup=setup, queries=queries, beams=beams: setup.ours_small(queries, beams),
+                        "int8": lambda setup=setup, queries=queries, beams=beams: setup.ours_int8(queries, beams),
                         "theirs": lambda setup=setup, queries=queries, beams=beams: setup.theirs(queries, beams),
                     },
                     rounds,
@@ -134,8 +165,8 @@ def search_rows(rounds: int) -> list[Row]:
                 )
                 rows.append(row(name, setting, times["ours"], times["theirs"], PEER, REACH[name][beams]))
                 overlap = setup.overlap(_queries(32), beams)
-                setting = f"{setting.split(', same')[0]}, bfloat16, {overlap:.1%} of the ten best"
-                rows.append(row(name, setting, times["bf16"], times["theirs"], PEER, REACH[name][beams]))
+                setting = f"{setting.split(', same')[0]}, int8, {overlap:.1%} of the ten best"
+                rows.append(row(name, setting, times["int8"], times["theirs"], PEER, REACH[name][beams]))
                 if number == 1:
                     rows.append(_floor(name, setup, beams, times["ours"]))
         rows.append(_share(name, setup, 100, rounds))
@@ -170,11 +201,11 @@ class _Timed:
 
 def _share(name: str, setup: Setup, beams: int, rounds: int) -> Row:
     """The constraint's part of a whole search, in percent."""
-    queries, shares = _queries(1), []
+    prompts, shares = _prompts(_queries(1)), []
     for number in range(rounds + 3):
         timed = _Timed(setup.trie)
         started = time.perf_counter()
-        beam_search(setup.generator, timed, queries, beams)
+        beam_search(setup.generator, timed, prompts, beams)
         if number >= 3:
             shares.append(100 * timed.seconds / (time.perf_counter() - started))
     return row(

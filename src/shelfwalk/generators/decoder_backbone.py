@@ -19,7 +19,6 @@ from shelfwalk.generators.export import export_generator
 from shelfwalk.generators.prompts import Prompts
 from shelfwalk.generators.settings import TrainingSettings
 from shelfwalk.generators.torch_generator import TorchGenerator
-from shelfwalk.tokenizers.number_type import bfloat16_is_native
 
 
 class DecoderBackbone(Backbone):
@@ -30,30 +29,36 @@ class DecoderBackbone(Backbone):
         self.decoder = decoder
         self.encoder: Any | None = encoder
         self.reads_texts = encoder is not None
-        self._autocast = bfloat16_is_native()
 
     def forward(self, prompts: Prompts, codes: Tensor) -> Tensor:
         """See `Backbone.forward`."""
-        vectors = self.vectors(prompts)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._autocast):
-            logits = self.decoder(vectors, codes, *self._histories(prompts))
-        return level_loss(logits, codes)
+        return level_loss(self.decoder(self.vectors(prompts), codes, *self._histories(prompts)), codes)
 
     def _histories(self, prompts: Prompts) -> tuple[Tensor, ...]:
         """The shoppers' latest identifiers, where the decoder reads those and the prompts can have any."""
         shape = self.decoder.shape
         if shape.history_length is None or not prompts.histories.shape[1]:
             return ()
-        return (torch.from_numpy(prompts.latest(shape.history_length, len(shape.level_sizes))),)
+        latest = prompts.latest(shape.history_length, len(shape.level_sizes))
+        return (torch.from_numpy(latest).to(self._device),)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.decoder.head.device
 
     def vectors(self, prompts: Prompts) -> Tensor:
         """Unit vectors [prompts, dimensions]; a text that stands in a batch more than once is encoded once."""
         if self.encoder is None:
-            return torch.from_numpy(prompts.vectors)
+            return torch.from_numpy(prompts.vectors).to(self._device)
         distinct, place = np.unique(prompts.texts, return_inverse=True)
         features = self.encoder.preprocess(distinct.tolist())
-        vectors = nn.functional.normalize(self.encoder(features)["sentence_embedding"].float(), dim=-1)
-        return vectors[torch.from_numpy(place)]
+        features = {
+            name: part.to(self._device) if isinstance(part, Tensor) else part for name, part in features.items()
+        }
+        # Its vectors are compared, and so are not made in fewer digits.
+        with torch.autocast(self._device.type, enabled=False):
+            vectors = nn.functional.normalize(self.encoder(features)["sentence_embedding"].float(), dim=-1)
+        return vectors[torch.from_numpy(place).to(self._device)]
 
     def parameter_groups(self, settings: TrainingSettings) -> list[dict[str, Any]]:
         """See `Backbone.parameter_groups`."""

@@ -30,6 +30,10 @@ class Examples:
     prompts: Prompts
     codes: npt.NDArray[np.int32]
 
+    def take(self, rows: npt.NDArray[np.int64]) -> Examples:
+        """Those of the examples."""
+        return Examples(self.prompts.take(rows), self.codes[rows])
+
     @classmethod
     def join(cls, parts: Sequence[Examples]) -> Examples:
         """Examples of several kinds in one batch; of none of a kind nothing is left."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from shelfwalk.settings import Settings
 
@@ -19,6 +20,29 @@ class DecoderSettings(Settings):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     history_length: int | None = Field(default=None, ge=1)
     """Items that the shopper has lately chosen, as many as are read; none where not given."""
+
+
+class GeneratorSettings(DecoderSettings):
+    """Which model generates; what `DecoderSettings` say is of the default one."""
+
+    backbone: str | None = Field(default=None, min_length=1)
+    """A pretrained encoder-decoder or causal language model, by its folder or name, in place of the default backbone.
+
+    Its new weights learn at `training.learning_rate`, its pretrained ones at `training.encoder_learning_rate`."""
+    prompt_tokens: int | None = Field(default=None, ge=1)
+    """Tokens that such a model reads of a query."""
+    lora_rank: int | None = Field(default=None, ge=1)
+    """Train low-rank adapters of such a model, and the new codes, alone."""
+    int8: bool | None = None
+    """Search with the default backbone in int8, if that finds what float finds on held-out queries."""
+
+    @model_validator(mode="after")
+    def _only_what_the_model_has(self) -> Self:
+        if self.backbone is None and (self.lora_rank or self.prompt_tokens):
+            raise PydanticCustomError("backbone", "prompt_tokens and lora_rank are of a backbone: name one")
+        if self.backbone is not None and self.int8:
+            raise PydanticCustomError("backbone", "int8 is for the default backbone: leave it out")
+        return self
 
 
 class _StageSettings(Settings):

@@ -41,15 +41,16 @@ class TorchGenerator:
     def encode(self, prompts: Prompts) -> _Memory:
         """Keys and values of the prompts' vectors, and of their histories where the decoder reads those."""
         decoder, shape = self._decoder.eval(), self._decoder.shape
-        vectors = torch.from_numpy(np.ascontiguousarray(prompts.vectors, np.float32))
+        device = decoder.head.device
+        vectors = torch.from_numpy(np.ascontiguousarray(prompts.vectors, np.float32)).to(device)
         if shape.history_length is None:
             return _Memory(vectors, decoder.memory(vectors), None)
-        histories = torch.from_numpy(prompts.latest(shape.history_length, len(shape.level_sizes)))
+        histories = torch.from_numpy(prompts.latest(shape.history_length, len(shape.level_sizes))).to(device)
         return _Memory(vectors, decoder.memory(vectors, histories), decoder.masked(histories))
 
     def start(self, queries: int) -> Tensor:
         """The empty cache."""
-        return self._decoder.empty_cache(queries)
+        return self._decoder.empty_cache(queries).to(self._decoder.head.device)
 
     @torch.no_grad()
     def step(
@@ -57,14 +58,17 @@ class TorchGenerator:
     ) -> tuple[FloatArray, Tensor]:
         """See `Generator.step`."""
         if tokens is None:
-            rows = torch.zeros(len(memory.query_vectors), 1, dtype=torch.int64)
+            rows = torch.zeros(len(memory.query_vectors), 1, dtype=torch.int64, device=cache.device)
         else:
-            rows = torch.from_numpy(tokens.astype(np.int64)) + self._decoder.level_offsets[level - 1]
+            chosen = torch.from_numpy(tokens.astype(np.int64)).to(cache.device)
+            rows = chosen + self._decoder.level_offsets[level - 1]
         scores, cache = self._decoder.step(
             memory.query_vectors, memory.keys_values, cache, rows, torch.tensor(level), memory.masked
         )
-        return scores.numpy(), cache
+        return scores.cpu().numpy(), cache
 
     def reorder(self, cache: Tensor, parents: npt.NDArray[np.int64]) -> Tensor:
         """See `Generator.reorder`."""
-        return cache[torch.arange(len(parents))[:, None], torch.from_numpy(parents)]
+        return cache[
+            torch.arange(len(parents), device=cache.device)[:, None], torch.from_numpy(parents).to(cache.device)
+        ]

@@ -4,6 +4,9 @@ In: a backbone and a source of examples. Out: the backbone with the weights of t
 
 Loss: the negative log-likelihood of the identifier. Every random choice is made from (seed, step), so that a run
 resumed from a checkpoint equals one that was never interrupted.
+
+The device, bfloat16 and several processes are accelerate's: started by `accelerate launch`, each process learns from
+its share of every batch, the gradients are averaged, and the first process writes what is kept.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -25,6 +29,7 @@ from shelfwalk.files import write_whole
 from shelfwalk.generators.backbone import Backbone
 from shelfwalk.generators.examples import Examples, ExampleSource
 from shelfwalk.generators.settings import TrainingSettings
+from shelfwalk.tokenizers.number_type import bfloat16_is_native
 
 _VALIDATION_EXAMPLES = 4_096
 
@@ -56,6 +61,8 @@ class Trainer:
         self.settings = settings
         self.seed = seed
         self.folder = folder
+        self._accelerator = accelerator()
+        self._model = self._shared(backbone.to(self._accelerator.device))
         groups = backbone.parameter_groups(settings)
         self._peaks = [group["lr"] for group in groups]
         self._parameters = [parameter for group in groups for parameter in group["params"]]
@@ -79,6 +86,7 @@ class Trainer:
             if self._step % self.settings.validate_every == 0 or self._step == self.settings.steps:
                 self._validate(loss)
         self._load(self.folder / "best.safetensors")
+        self.backbone.cpu()
         return TrainingReport(
             self._step,
             self._validated[int(np.argmin(self._held_out_losses))],
@@ -90,17 +98,27 @@ class Trainer:
 
     def _train_one(self) -> float:
         settings = self.settings
-        torch.manual_seed(self.seed * 1_000_003 + self._step)
-        self.backbone.train()
+        process, processes = self._accelerator.process_index, self._accelerator.num_processes
+        torch.manual_seed(self.seed * 1_000_003 + self._step + (process << 40))
+        self._model.train()
         for group, peak in zip(self._optimiser.param_groups, self._peaks, strict=True):
             group["lr"] = peak * _schedule(self._step, settings.steps, settings.warm_up_steps)
         drawn = self.examples.draw(settings.batch, np.random.default_rng((self.seed, self._step)))
-        loss = self._loss(drawn)
+        if processes > 1:
+            drawn = drawn.take(np.arange(process, len(drawn.codes), processes))
+        loss = self._loss(self._model, drawn)
         self._optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self._optimiser.step()
-        return self._finite(loss.item())
+        return self._finite(self._accelerator.reduce(loss.detach(), "mean").item())
+
+    def _shared(self, backbone: Backbone) -> nn.Module:
+        """The backbone as the processes train it together."""
+        if self._accelerator.num_processes == 1:
+            return backbone
+        shared: nn.Module = self._accelerator.prepare_model(backbone)
+        return shared
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):
@@ -109,21 +127,23 @@ class Trainer:
             )
         return loss
 
-    def _loss(self, examples: Examples) -> Tensor:
-        loss: Tensor = self.backbone(examples.prompts, torch.from_numpy(examples.codes.astype(np.int64)))
+    def _loss(self, model: nn.Module, examples: Examples) -> Tensor:
+        codes = torch.from_numpy(examples.codes.astype(np.int64)).to(self._accelerator.device)
+        with self._accelerator.autocast():
+            loss: Tensor = model(examples.prompts, codes)
         return loss
 
     @torch.no_grad()
     def held_out_loss(self) -> float:
         """Mean loss of (a fixed sample of) the held-out examples, in nats an identifier."""
-        self.backbone.eval()
+        self.backbone.to(self._accelerator.device).eval()
         rows = np.arange(self.examples.held_out)
         if len(rows) > _VALIDATION_EXAMPLES:
             rows = np.random.default_rng(self.seed).choice(rows, _VALIDATION_EXAMPLES, replace=False)
         total = 0.0
         for start in range(0, len(rows), self.settings.batch):
             part = rows[start : start + self.settings.batch]
-            total += self._loss(self.examples.held_out_examples(part)).item() * len(part)
+            total += self._loss(self.backbone, self.examples.held_out_examples(part)).item() * len(part)
         return total / len(rows)
 
     def _validate(self, train_loss: float) -> None:
@@ -131,6 +151,11 @@ class Trainer:
         self._train_losses.append(train_loss)
         self._held_out_losses.append(held_out)
         self._validated.append(self._step)
+        if self._accelerator.is_main_process:
+            self._keep(held_out)
+        self._accelerator.wait_for_everyone()
+
+    def _keep(self, held_out: float) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if held_out <= min(self._held_out_losses):
             _save_tensors(self._weights(), self.folder / "best.safetensors")
@@ -165,6 +190,15 @@ class Trainer:
     def _load(self, path: Path) -> None:
         own = self.backbone.state_dict()
         self.backbone.load_state_dict({name: tensor for name, tensor in load_file(path).items() if name in own})
+
+
+def accelerator() -> Accelerator:
+    """Where and in what number type to train; every process has one, and asks for the same."""
+    on_gpu = torch.cuda.is_available()
+    native = torch.cuda.is_bf16_supported() if on_gpu else bfloat16_is_native()
+    # A model's own head, in whose place codes have theirs, learns nothing.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(mixed_precision="bf16" if native else "no", kwargs_handlers=[unused])
 
 
 def _schedule(step: int, steps: int, warm_up: int) -> float:

@@ -22,7 +22,7 @@ from shelfwalk.data.pseudo_queries import PseudoQuerySettings
 from shelfwalk.encoders.two_tower_settings import ShopperTowerSettings, TwoTowerSettings
 from shelfwalk.encoders.weights import DEFAULT_ENCODER
 from shelfwalk.errors import UserError
-from shelfwalk.generators.settings import DecoderSettings, TrainingSettings
+from shelfwalk.generators.settings import GeneratorSettings, TrainingSettings
 from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.settings import Settings
 
@@ -203,7 +203,7 @@ class Recipe(Settings):
     """Several heads and the shopper's history in the query tower; without it a query has one vector for all."""
     tokenizer: Annotated[TokenizerSettings, Field(discriminator="kind")] | None = None
     pseudo_queries: PseudoQuerySettings = PseudoQuerySettings()
-    generator: DecoderSettings = DecoderSettings()
+    generator: GeneratorSettings = GeneratorSettings()
     training: TrainingSettings = TrainingSettings()
     generative: GenerativeSettings = GenerativeSettings()
     bm25: Bm25Settings = Bm25Settings()
@@ -213,7 +213,7 @@ class Recipe(Settings):
 
     @field_validator("generator")
     @classmethod
-    def _heads_share_the_width(cls, settings: DecoderSettings) -> DecoderSettings:
+    def _heads_share_the_width(cls, settings: GeneratorSettings) -> GeneratorSettings:
         if settings.width % settings.heads:
             raise ValueError(f"{settings.heads} heads cannot share a width of {settings.width}: give a multiple")
         return settings

@@ -40,7 +40,7 @@ class Build:
         `function` gets the folder to fill and one for checkpoints. The step's seconds are kept with its facts.
         """
         started = time.perf_counter()
-        asked = " ".join(part.model_dump_json() for part in settings if part is not None)
+        asked = " ".join(part.model_dump_json(exclude_none=True) for part in settings if part is not None)
 
         def timed(folder: Path) -> dict[str, Any]:
             facts = function(folder, self.steps.partial(name, asked))

@@ -30,6 +30,7 @@ from shelfwalk.encoders.weights import encoder_sha256, find_weights
 from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import Recipe
 from shelfwalk.shelf import layout
+from shelfwalk.shelf.backbones import BackboneFiles, backbone_files
 from shelfwalk.shelf.build import Build, Progress
 from shelfwalk.shelf.catalogue_steps import encode_items, index_words, write_catalogue, write_efficiency
 from shelfwalk.shelf.generations import CURRENT, open_for_building
@@ -69,6 +70,7 @@ def build_shelf(
         raise UserError("The catalogue is empty: give items with at least one row.")
     if recipe.tokenizer is not None:
         refuse_unfit(items, recipe.tokenizer, seed)
+    own_backbone = backbone_files(recipe.generator)
     tables = tables or TrainingTables()
     refuse_unfit_log(recipe, tables.events)
     if recipe.shopper_tower is not None and recipe.shopper_tower.history_length and tables.events is not None:
@@ -91,7 +93,7 @@ def build_shelf(
             towers = _towers(build, tables.events, text_vectors, pairs)
             parts.append(towers)
             vectors = Vectors(towers, towers)
-        generative = _generative_steps(build, tables.events, vectors, text_vectors, pairs)
+        generative = _generative_steps(build, tables.events, vectors, text_vectors, pairs, own_backbone)
         # After what takes minutes, so that another beam, word index or weight does not ask for it again.
         bm25 = build.step("bm25", lambda folder, _: index_words(build, folder), recipe.bm25)
         efficiency = build.step("efficiency", lambda folder, _: write_efficiency(build, tables.events, folder))
@@ -137,7 +139,12 @@ def _ranker(build: Build, inputs: RankerInputs, labelled: LabelledPairs) -> Step
 
 
 def _generative_steps(
-    build: Build, events: pa.Table | None, vectors: Vectors, text_vectors: StepResult, pairs: StepResult
+    build: Build,
+    events: pa.Table | None,
+    vectors: Vectors,
+    text_vectors: StepResult,
+    pairs: StepResult,
+    own_backbone: BackboneFiles | None,
 ) -> tuple[StepResult, StepResult] | tuple[()]:
     """The identifiers and the generator, where the recipe has them; visits, where it learns from shoppers."""
     recipe, tokenizer = build.recipe, build.recipe.tokenizer
@@ -157,6 +164,7 @@ def _generative_steps(
         lambda folder, kept: train_generator(build, inputs, folder, kept),
         recipe.generator,
         recipe.training,
+        own_backbone,
     )
     return identifiers, generator
 

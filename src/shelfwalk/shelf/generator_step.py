@@ -6,13 +6,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from shelfwalk.encoders.onnx import EncoderCard, OnnxTextEncoder
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
+from shelfwalk.shelf.identifier_step import open_trie
+from shelfwalk.shelf.int8_choice import choose_int8
+from shelfwalk.shelf.pair_step import read_pairs
 from shelfwalk.shelf.stage_examples import GeneratorInputs, StageExamples
 
 if TYPE_CHECKING:
-    from shelfwalk.generators.decoder_backbone import DecoderBackbone
+    from shelfwalk.generators.backbone import Backbone
     from shelfwalk.generators.stages import Stage
 
 WITHOUT_STAGES = "pairs"
@@ -24,12 +29,14 @@ def train_generator(build: Build, inputs: GeneratorInputs, folder: Path, checkpo
     import torch
 
     from shelfwalk.generators.stages import IdentifierCard, run_stages
+    from shelfwalk.shelf.backbones import make_backbone
 
     torch.set_num_threads(build.threads)
     torch.manual_seed(build.seed)
-    backbone = _backbone(build, inputs)
+    sizes = tuple(inputs.identifiers.facts["level_sizes"])
+    backbone = make_backbone(build, inputs.vectors.items().shape[1], sizes)
     made = StageExamples(build, inputs, checkpoints / "examples", texts=backbone.reads_texts)
-    identifiers = IdentifierCard.of(made.codes, inputs.identifiers.facts["level_sizes"])
+    identifiers = IdentifierCard.of(made.codes, sizes)
 
     def progress(stage: Stage, step: int, loss: float, speed: float) -> None:
         on = "" if build.recipe.training.stages is None else f" on {stage.name}"
@@ -39,8 +46,7 @@ def train_generator(build: Build, inputs: GeneratorInputs, folder: Path, checkpo
     reports = run_stages(backbone, _stages(build, made), identifiers, build.seed, checkpoints, progress)
     build.progress("Exporting the generator", 0, 1)
     backbone.export(folder / layout.GENERATOR)
-    if backbone.encoder is not None:
-        _export_encoder(backbone.encoder, inputs.text_encoder, folder / layout.GENERATOR_ENCODER)
+    encoder = _export_encoder(backbone, inputs.text_encoder, folder / layout.GENERATOR_ENCODER)
     build.progress("Exporting the generator", 1, 1)
     facts: dict[str, Any] = {
         "training": asdict(reports[-1].training),
@@ -48,17 +54,12 @@ def train_generator(build: Build, inputs: GeneratorInputs, folder: Path, checkpo
     }
     if build.recipe.training.stages is not None:
         facts["stages"] = [{"name": report.name, **asdict(report.training)} for report in reports]
-    return facts if inputs.visits is None else {**facts, "visits": inputs.visits.facts}
-
-
-def _backbone(build: Build, inputs: GeneratorInputs) -> DecoderBackbone:
-    from shelfwalk.encoders.export import load_encoder
-    from shelfwalk.generators.decoder import DecoderShape, IdentifierDecoder
-    from shelfwalk.generators.decoder_backbone import DecoderBackbone
-
-    dimensions, sizes = inputs.vectors.items().shape[1], tuple(inputs.identifiers.facts["level_sizes"])
-    decoder = IdentifierDecoder(DecoderShape(dimensions, sizes, **build.recipe.generator.model_dump()))
-    return DecoderBackbone(decoder, load_encoder(build.weights_folder) if build.recipe.training.train_encoder else None)
+    if inputs.visits is not None:
+        facts["visits"] = inputs.visits.facts
+    if build.recipe.generator.int8:
+        trie, queries = open_trie(inputs.identifiers), np.asarray(inputs.vectors.queries())
+        facts |= choose_int8(folder / layout.GENERATOR, trie, read_pairs(inputs.pairs), queries, encoder)
+    return facts
 
 
 def _stages(build: Build, made: StageExamples) -> list[Stage]:
@@ -73,10 +74,14 @@ def _stages(build: Build, made: StageExamples) -> list[Stage]:
     ]
 
 
-def _export_encoder(encoder: Any, text_encoder: Path, folder: Path) -> None:
-    """Export the encoder that was fine-tuned from the one in `text_encoder`."""
+def _export_encoder(backbone: Backbone, text_encoder: Path, folder: Path) -> Path | None:
+    """Export the encoder that was fine-tuned from the one in `text_encoder`, if one was, and return `folder`."""
     from shelfwalk.encoders.export import export_onnx
+    from shelfwalk.generators.decoder_backbone import DecoderBackbone
 
+    if not isinstance(backbone, DecoderBackbone) or backbone.encoder is None:
+        return None
     card = OnnxTextEncoder(text_encoder).card
     own = EncoderCard(f"{card.name}, fine-tuned", "of this shelf", card.dimensions, card.token_limit, "float32")
-    export_onnx(encoder.eval(), folder, own)
+    export_onnx(backbone.encoder.eval(), folder, own)
+    return folder

@@ -374,9 +374,9 @@ class Shelf:
         from shelfwalk.channels.generative import ClusterLabels, GenerativeChannel, GenerativeSettings
         from shelfwalk.constraints.trie import Trie
         from shelfwalk.encoders.onnx import OnnxTextEncoder
-        from shelfwalk.generators.onnx_generator import OnnxGenerator
+        from shelfwalk.generators.open_generator import open_generator
 
-        generator = OnnxGenerator(self.folder / layout.GENERATOR, self._threads)
+        generator = open_generator(self.folder / layout.GENERATOR, self._threads)
         own = self.folder / layout.GENERATOR_ENCODER
         settings = GenerativeSettings.model_validate(self.recipe["generative"])
         return GenerativeChannel(

@@ -12,7 +12,7 @@ from shelfwalk.channels.dense import DenseChannel
 from shelfwalk.channels.generative import ClusterLabels, GenerativeChannel
 from shelfwalk.channels.names import BASELINE, FUSED
 from shelfwalk.encoders.onnx import OnnxTextEncoder
-from shelfwalk.generators.onnx_generator import OnnxGenerator
+from shelfwalk.generators.open_generator import open_generator
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
 from shelfwalk.shelf.identifier_step import open_trie
@@ -61,7 +61,7 @@ def open_generative(
     """The generative channel of the steps so far, as the recipe sets it."""
     own = generator.folder / layout.GENERATOR_ENCODER
     return GenerativeChannel(
-        OnnxGenerator(generator.folder / layout.GENERATOR, build.threads),
+        open_generator(generator.folder / layout.GENERATOR, build.threads),
         open_trie(identifiers),
         vectors.items(),
         ClusterLabels(build.items),
