@@ -25,6 +25,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shelfwalk.data.adapter import Dataset
@@ -33,6 +35,14 @@ RESULTS = Path(__file__).parent / "results" / "hourglass"
 SHAPES = ((64, 64, 32), (64, 64, 64), (128, 128, 128))
 COMPONENTS = (32, 8)
 MADE_UP_SHAPE = (4, 16, 16)
+ARMS = {
+    "plain": ("hourglass-plain", "", ""),
+    "removal": ("hourglass-removal", "", ""),
+    "top-k": ("hourglass", "share = 0.2", "most_used = 4"),
+    "share": ("hourglass", "", ""),
+    "swapped": ("hourglass-swapped", "", ""),
+}
+"""The recipe that each arm is, and what is put in place of what in it."""
 Named = tuple[str, str, NDArray[np.float32]]
 """Name of the data, hash of its content, vectors."""
 
@@ -112,6 +122,71 @@ def codes(arguments: argparse.Namespace) -> None:
         measure_all((name, shelf.recorded["data_hash"], of_shelf), shelf.recipe["name"], SHAPES, arguments.seeds)
 
 
+def short_recipe(arm: str, steps: int, folder: Path) -> Path:
+    """A recipe file of an arm with a training of so many steps, in `folder`; its name says how many."""
+    from shelfwalk.recipes.recipe import recipe_text
+
+    source, old, new = ARMS[arm]
+    text = recipe_text(source).replace(f'name = "{source}"', f'name = "hourglass-{arm}-{steps}"').replace(old, new)
+    file = folder / f"hourglass-{arm}-{steps}.toml"
+    file.write_text(f"{text}\n[training]\nsteps = {steps}\n", encoding="utf-8")
+    return file
+
+
+def dataset_with_queries(folder: Path, queries: int | None) -> Dataset:
+    """The data with at most so many queries, evenly spaced; with constructed ones where it has none of its own."""
+    from shelfwalk.data.constructed_searches import constructed_searches
+    from shelfwalk.data.dataset import open_dataset
+
+    dataset = open_dataset(folder)
+    if dataset.queries is None or dataset.judgements is None:
+        return constructed_searches(dataset, 0, queries or 500)
+    count = min(queries or dataset.queries.num_rows, dataset.queries.num_rows)
+    asked = dataset.queries.take(pa.array(np.linspace(0, dataset.queries.num_rows - 1, count).astype(int)))
+    wanted = pc.is_in(dataset.judgements["query_id"], asked["query_id"].combine_chunks())
+    return replace(dataset, queries=asked, judgements=dataset.judgements.filter(wanted))
+
+
+def trained(arguments: argparse.Namespace) -> None:
+    for name, folder in arguments.data:
+        dataset = dataset_with_queries(folder, arguments.queries)
+        for note in dataset.notes:
+            print(f"{name}: {note}")
+        arguments.work_folder.mkdir(parents=True, exist_ok=True)
+        for seed in arguments.seeds:
+            for arm in arguments.arms:
+                recipe = short_recipe(arm, arguments.steps, arguments.work_folder)
+                run_arm(name, dataset, recipe, seed, arguments)
+
+
+def run_arm(name: str, dataset: Dataset, recipe: Path, seed: int, arguments: argparse.Namespace) -> None:
+    """Build, evaluate and probe one shelf, as far as the results lack it."""
+    from shelfwalk.evaluation.hourglass_probes import KIND, probe_hourglass
+    from shelfwalk.evaluation.measurements import read_measurements
+    from shelfwalk.evaluation.recipe_runs import dataset_hash, run_recipe
+    from shelfwalk.evaluation.results import append_result, read_results
+    from shelfwalk.recipes.recipe import load_recipe
+    from shelfwalk.shelf.shelf import Shelf
+    from shelfwalk.terminal import shown_progress
+
+    loaded, results, probes = load_recipe(str(recipe)), arguments.out / f"{name}.jsonl", arguments.out / "probes.jsonl"
+    key = (dataset_hash(dataset), loaded.hash, seed)
+    records = read_results(results).records if results.exists() else ()
+    done = {(record.data_hash, record.recipe_hash, record.seed) for record in records}
+    work = arguments.work_folder / name
+    with shown_progress() as progress:
+        if key not in done:
+            threads = arguments.threads
+            run_recipe(dataset, str(recipe), seed, work=work, results=results, threads=threads, progress=progress)
+        probed = {(line["data_hash"], line["recipe_hash"], line["seed"]) for line in read_measurements(probes, KIND)}
+        if key not in probed and (work / f"{loaded.name}-seed{seed}.shelf").exists():
+            shelf = Shelf.open(work / f"{loaded.name}-seed{seed}.shelf")
+            found = probe_hourglass(shelf, dataset.queries, dataset.judgements, progress=progress)
+            about = {"data": name, "data_hash": key[0], "recipe": loaded.name, "recipe_hash": loaded.hash}
+            append_result(probes, found.measurement(time=now(), seed=seed, **about))
+    print(f"{name}: {loaded.name}, seed {seed} done.", flush=True)
+
+
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     works = made.add_subparsers(required=True)
@@ -120,7 +195,16 @@ def parser() -> argparse.ArgumentParser:
     of_codes.add_argument("--made-up", action="store_true", help="measure the made-up vectors as well")
     of_codes.add_argument("--shelf", action="append", default=[], type=named_folder, metavar="NAME=SHELF")
     of_codes.set_defaults(work=codes)
-    for work in (of_codes,):
+    of_trained = works.add_parser("trained", help="shelves with a short training")
+    of_trained.add_argument("data", nargs="+", type=named_folder, metavar="NAME=FOLDER")
+    of_trained.add_argument("--arms", nargs="+", choices=tuple(ARMS), default=list(ARMS))
+    of_trained.add_argument("--steps", type=int, default=400, help="of the decoder's training")
+    of_trained.add_argument("--queries", type=int, help="at most so many [default: all; of constructed ones 500]")
+    of_trained.add_argument("--work-folder", type=Path, default=Path("demo/hourglass-shelves"))
+    of_trained.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    of_trained.add_argument("--threads", type=int, default=2)
+    of_trained.set_defaults(work=trained)
+    for work in (of_codes, of_trained):
         work.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     return made
 

@@ -113,6 +113,14 @@ def test_search_as_json_is_the_answer_of_the_library(small_shop: SmallShop, run_
     assert all(part["reason"] and part["rank"] >= 1 for part in evidence)
 
 
+def test_a_search_can_be_given_its_time(small_shop: SmallShop, run_command: Run) -> None:
+    ran = run_command("search", small_shop.shelf, "desk lamp", "--within", "100000", "--json")
+    assert ran.status == 0
+    assert re.fullmatch(r"Beam 200: most searches take at most [0-9.]+ ms on this machine now\.\n", ran.err)
+    assert json.loads(ran.out)["results"]
+    run_command("search", small_shop.shelf, "desk lamp", "--within", "1", "--beam", "3").refused("--beam and --within")
+
+
 def test_the_beam_of_one_search_can_be_chosen(small_shop: SmallShop, run_command: Run) -> None:
     found = []
     for beam in (1, 64):

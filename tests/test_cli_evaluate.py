@@ -28,6 +28,7 @@ PLAIN = ("R@10", "R@100", "R@300", "nDCG@10", "RR")
 MEASURES = {*PLAIN, *(f"Judged-{name}" for name in PLAIN), "Unjudged@10"}
 BEAMS = {f"{name}@beam{width}" for name in ("HitRate", "Items") for width in (1, 10, 100)}
 BEAMS |= {f"{name}@items{budget}" for name in ("HitRate", "Beams") for budget in (100, 1000)}
+BEAMS |= {f"HitRate@top1000beam{width}" for width in (1, 2, 5, 10, 15, 20, 30, 40, 50, 65, 80, 100)}
 OWN = {"bm25": {"ExclusiveR@100"}, "dense": {"ExclusiveR@100"}, "generative": {"ExclusiveR@100", *BEAMS}}
 
 

@@ -108,9 +108,18 @@ def search(
     shelf: ShelfArgument,
     query: Annotated[str, typer.Argument(help="What to search for.")],
     k: Annotated[int, typer.Option("-k", "--k", help="How many items, 1 to 1,000.")] = 10,
-    channel: Annotated[str, typer.Option(help="bm25, dense, generative, bm25+dense or fused.")] = "fused",
+    channel: Annotated[
+        str | None,
+        typer.Option(
+            help="bm25, dense, generative, bm25+dense, fused or ranked. [default: ranked, or fused without a ranker]"
+        ),
+    ] = None,
     beam: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Identifiers to generate. [default: the recipe's]")
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(help="Milliseconds for a search: takes the widest beam that keeps to them, and says which."),
     ] = None,
     in_stock: Annotated[bool, typer.Option("--in-stock", help="Only items that are available.")] = False,
     category: Annotated[
@@ -134,7 +143,13 @@ def search(
 
     # A terminal hands over broken UTF-8 as lone surrogates, which nothing can print.
     readable = query.encode("utf-8", "replace").decode("utf-8")
+    if beam is not None and within is not None:
+        raise UserError("Both --beam and --within say how wide to search: give one of them.")
     opened = Shelf.open(shelf, beam=beam)
+    if within is not None:
+        opened, choice = opened.within(within)
+        kept = "most searches take at most" if choice.fits else "none keeps to that time, the narrowest takes"
+        print(f"Beam {choice.width}: {kept} {choice.milliseconds:.1f} ms on this machine now.", file=sys.stderr)
     path = [name.strip() for name in (category or "").split(">") if name.strip()]
     item_filter = opened.filters.matching(in_stock, path, brand or (), price_from, price_to)
     if item_filter is not None and not item_filter.count:
@@ -214,6 +229,10 @@ def inspect(
     picture: Annotated[
         Path | None, typer.Option(help="With --hourglass: draw the items from level to level, to this SVG file.")
     ] = None,
+    probe: Annotated[
+        Path | None,
+        typer.Option(help="With --hourglass: the folder of data with queries, to probe which levels are hard."),
+    ] = None,
 ) -> None:
     """Show what is in a shelf: recipe, sizes, codebook use per level, cluster sizes, checksums.
 
@@ -223,14 +242,18 @@ def inspect(
 
     if picture is not None and not hourglass:
         raise UserError("--picture is the picture of the hourglass: give --hourglass as well.")
+    if probe is not None and not hourglass:
+        raise UserError("--probe probes the hourglass: give --hourglass as well.")
     opened = Shelf.open(shelf)
     if as_json:
         _print_json(json.loads(opened.manifest.text()))
         return
     if hourglass:
-        from shelfwalk.commands.hourglass import print_hourglass
+        from shelfwalk.commands.hourglass import print_hourglass, print_probes
 
         print_hourglass(opened, picture=picture)
+        if probe is not None:
+            print_probes(opened, probe)
         return
     from rich.console import Console
 

@@ -21,7 +21,6 @@ from shelfwalk.constraints.trie import Trie
 from shelfwalk.data.tables import ITEMS
 from shelfwalk.errors import UserError
 from shelfwalk.generators.prompts import Prompts
-from shelfwalk.generators.time_budget import WIDTHS, CostModel
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int32]
@@ -246,22 +245,51 @@ def test_an_item_of_a_live_catalogue_is_found_by_its_new_identifier() -> None:
     assert hits.evidence(hits.rows.tolist().index(5)).identifier == tuple(moved.tolist())
 
 
-def test_a_time_budget_chooses_the_beam_and_says_which() -> None:
-    shop = Shop.of(4, 40)
-    channel = shop.channel(beam=7)
-    costs = CostModel((1, 3, WIDE), (1.0, 2.0, 5.0))
-    hits, choice = channel.search_within(shop.request, 40, 2.5, costs)
-    assert (choice.width, choice.fits) == (3, True)
-    assert hits.rows.tolist() == shop.channel(beam=3).search(shop.request, 40).rows.tolist()
-    assert channel.settings.beam == 7
-    measured = channel.measure_costs([shop.request], 5)
-    assert measured.widths == WIDTHS and all(cost > 0 for cost in measured.milliseconds)
-
-
 def test_refuses_identifiers_that_the_generator_does_not_make() -> None:
     shop = replace(Shop.of(0, 3), codes=np.zeros((3, 3), np.int32))
     with pytest.raises(UserError, match="identifiers of 2 levels"):
         shop.channel()
+
+
+def test_refuses_identifiers_with_codes_that_the_generator_lacks() -> None:
+    shop = Shop.of(0, 3)
+    with pytest.raises(
+        UserError, match="4 × 3 codes, and those of the catalogue are of 4 × 5, which another tokeniser"
+    ):
+        replace(shop, codes=np.array([[0, 0], [3, 4], [1, 2]], np.int32)).channel()
+
+
+class ListeningGenerator(TableGenerator):
+    """Remembers what it was asked with."""
+
+    def encode(self, prompts: Prompts) -> Floats:
+        self.asked = prompts
+        return super().encode(prompts)
+
+
+@settings(deadline=None)
+@given(
+    histories=st.lists(st.lists(st.integers(-1, 25), max_size=6), min_size=1, max_size=4),
+    missing=st.integers(0, 18),
+    seed=st.integers(0, 99),
+)
+def test_the_generator_is_told_the_identifiers_of_each_shoppers_history(
+    histories: list[list[int]], missing: int, seed: int
+) -> None:
+    """Rows that have no identifier are passed over, be they none, too new or gone."""
+    shop = Shop.of(seed, 20, ListeningGenerator)
+    there = np.delete(np.arange(20), missing)
+    channel = shop.channel()
+    channel.trie = Trie.build(shop.codes[there], there)
+    channel.generate([replace(shop.request, history=np.array(rows, np.int32)) for rows in histories])
+    told = shop.generator.asked.histories
+    expected = [[shop.codes[row].tolist() for row in rows if row in there] for rows in histories]
+    assert told.shape[0] == len(histories)
+    for found, codes in zip(told.tolist(), expected, strict=True):
+        assert found[: len(codes)] == codes
+        assert all(code == [-1, -1] for code in found[len(codes) :])
+    assert told.shape[1] == max(map(len, expected))
+    assert told.dtype == np.int32
 
 
 def test_a_generator_that_holds_everything_impossible_finds_nothing() -> None:
@@ -342,6 +370,7 @@ def test_the_published_order_is_the_beam_and_then_efficiency_up_to_the_budget(
     hits = channel.search(shop.request, 100)
     assert hits.rows.tolist() == expected[:budget]
     assert (np.diff(hits.scores) < 0).all()
+    assert channel.search_beams(shop.request, beams, 100).rows.tolist() == hits.rows.tolist()
     assert [hits.evidence(place).score for place in range(len(hits))] == hits.scores.tolist()
     assert shop.channel(beam=beam).search(shop.request, 100).rows.tolist() != [] and channel.settings.beam == beam
 

@@ -99,7 +99,7 @@ def test_the_deprecated_name_of_preprocessing_is_not_needed(
 
 
 def test_the_encoder_learns_along_with_the_decoder(toy: Toy, tiny_weights: Path, tmp_path: Path) -> None:
-    trainer = trainer_with(toy, learning_both(tiny_weights), tmp_path, steps=60)
+    trainer = trainer_with(toy, learning_both(tiny_weights), tmp_path, steps=150)
     loss, before = trainer.held_out_loss(), weights_of(trainer)
     report = trainer.run()
     assert report.held_out_loss < 0.5 * loss

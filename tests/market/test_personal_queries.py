@@ -16,7 +16,10 @@ from shelfwalk.data.personal_queries import personal_queries
 from shelfwalk.data.query_item_pairs import LOGGED_ACTIONS
 from shelfwalk.data.tables import JUDGEMENTS, PERSONAL_QUERIES
 from shelfwalk.errors import UserError
+from shelfwalk.evaluation.claim_runs import judge_claims
+from shelfwalk.evaluation.claims import read_claims
 from shelfwalk.evaluation.query_histories import query_histories
+from shelfwalk.evaluation.recipe_runs import dataset_hash
 from shelfwalk.market.catalogue import CatalogueSettings
 from shelfwalk.market.market import Market, make_market
 from shelfwalk.market.settings import MarketSettings
@@ -115,3 +118,36 @@ def test_what_cannot_be_drawn_from(folder: Path, tmp_path: Path) -> None:
     (copy / "truth/later_events.parquet").unlink()
     with pytest.raises(UserError, match="no simulated market with visits"):
         personal_queries(copy)
+
+
+def test_claims_may_be_about_the_visits_of_a_market(folder: Path, tmp_path: Path) -> None:
+    drawn, whole = (dataset_hash(dataset) for dataset in (personal_queries(folder, visits=30), open_dataset(folder)))
+    assert drawn != whole
+    file = tmp_path / "claims.toml"
+    for named, fits in ((drawn, True), (whole, False)):
+        file.write_text(
+            f"""[data.visited]
+            title = "Visits, simulated"
+            visits = 30
+            hash = "{named}"
+            [[claims]]
+            id = "a"
+            claim = "Shoppers help"
+            source = "Somewhere"
+            published = 1.1
+            kind = "ratio"
+            data = "visited"
+            metric = "R@100"
+            treatment = ["dpsr/dense"]
+            control = ["dssm/dense"]
+            above = 1.0
+            """,
+            encoding="utf-8",
+        )
+        arguments = (read_claims(file), None, {"visited": folder})
+        if fits:
+            (verdict,) = judge_claims(*arguments, run=False, work=tmp_path).verdicts
+            assert verdict.claim == "Shoppers help"
+        else:
+            with pytest.raises(UserError, match=f"its content is {drawn}"):
+                judge_claims(*arguments, run=False, work=tmp_path)

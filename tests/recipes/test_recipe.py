@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
+from shelfwalk.encoders.two_tower_settings import ShopperTowerSettings, TwoTowerSettings
 from shelfwalk.errors import UserError
 from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.recipes.recipe import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text
@@ -82,16 +82,18 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     # What a recipe may leave out is given here.
     values["fusion"]["weights"] = {"bm25": 1.0, "dense": 1.0, "generative": 0.5}
     values["two_tower"] = TwoTowerSettings().model_dump(mode="json")
+    values["shopper_tower"] = ShopperTowerSettings().model_dump(mode="json")
     values["training"]["logged_share"] = 0.5
     values["ranker"] = RankerSettings().model_dump(mode="json")
     values["generator"] |= {"history_length": 6, "backbone": "t5", "prompt_tokens": 8, "lora_rank": 2}
     # Not beside a backbone; `tests/shelf/test_int8_choice.py` names a recipe with it.
     del values["generator"]["int8"]
+    values["training"]["stages"] = [{"kind": "shoppers"}]
     if kind == "cqsid":
         values["tokenizer"]["category_depth"] = 2
     hashes = {Recipe.model_validate(values).hash}
-    given = (("tokenizer", "kind"), ("generative", "in_cluster_order"))
-    places = [place for place in leaves(values) if place not in given]
+    given = (("generative", "in_cluster_order"), ("training", "stages"))
+    places = [place for place in leaves(values) if place not in given and place[-1] not in ("kind", "history_pooling")]
     for place in places:
         other = Recipe.model_validate(values).model_dump(mode="json")
         inner = other
@@ -113,19 +115,120 @@ def test_the_published_order_names_a_recipe_anew_and_leaving_it_out_does_not() -
         parse_recipe(f'{LEAST}[generative]\nin_cluster_order = "cosine"\n', "x")
 
 
+STAGES = """
+[generator]
+history_length = 6
+[[training.stages]]
+kind = "items"
+[[training.stages]]
+kind = "queries"
+targets = 3
+[[training.stages]]
+kind = "shoppers"
+"""
+
+
+def test_the_hash_changes_with_every_stage_and_all_that_it_says() -> None:
+    recipes = [parse_recipe(LEAST + text, "x") for text in (
+        "",
+        STAGES,
+        STAGES.replace("targets = 3", "targets = 2"),
+        STAGES.replace("targets = 3", "steps = 7"),
+        STAGES.replace("targets = 3", "item_share = 0.5"),
+        STAGES.replace('[[training.stages]]\nkind = "items"\n', ""),
+        f"{STAGES}unknown_share = 0.5\n",
+    )]  # fmt: skip
+    assert len({recipe.hash for recipe in recipes}) == len(recipes)
+    assert parse_recipe(LEAST + STAGES.replace("targets = 3", ""), "x").hash == recipes[1].hash
+
+
+def test_recipes_without_stages_are_named_as_before_there_were_any() -> None:
+    assert load_recipe("rqkmeans").hash == "f956ee69d3b63459"
+    assert load_recipe("cqsid-query").hash == "228c614016bb3856"
+
+
+def test_a_stage_says_for_itself_what_it_says_and_the_rest_is_as_for_all() -> None:
+    text = f"{LEAST}[training]\nbatch = 64\nitem_share = 0.25\n{STAGES}steps = 7\nlearning_rate = 0.5\n"
+    training = parse_recipe(text, "x").training
+    assert training.stages is not None
+    items, queries, shoppers = (training.of_stage(stage) for stage in training.stages)
+    plain = training.model_copy(update={"stages": None})
+    assert items == queries == plain
+    assert (queries.batch, queries.item_share) == (64, 0.25)
+    assert shoppers == plain.model_copy(update={"steps": 7, "learning_rate": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('kind = "items"', 'kind = "users"', "training.stages.0: input tag 'users'"),
+        ('kind = "items"', 'kind = "items"\ntargets = 2', "training.stages.0.targets: there is no such setting"),
+        ("targets = 3", "targets = 0", "training.stages.1.targets: input should be greater"),
+        ("history_length = 6", "", "A training stage on shoppers needs a generator that reads histories"),
+        ("history_length = 6", "history_length = 0", "generator.history_length: input should be greater"),
+        ('kind = "shoppers"', 'kind = "queries"', "history_length is of no use without a training stage on shoppers"),
+    ],
+)
+def test_stages_that_cannot_be(old: str, new: str, complaint: str) -> None:
+    assert old in STAGES
+    with pytest.raises(UserError) as refused:
+        parse_recipe(LEAST + STAGES.replace(old, new), "x")
+    assert complaint.lower() in str(refused.value).lower()
+
+
+def test_no_stages_at_all() -> None:
+    with pytest.raises(UserError, match=r"training\.stages: .* at least 1 item"):
+        parse_recipe(f"{LEAST}[training]\nstages = []\n", "x")
+
+
+CQSID = (
+    "cqsid",
+    "cqsid-user",
+    "cqsid-base-user",
+    "cqsid-query",
+    "cqsid-base",
+    "cqsid-no-category",
+    "cqsid-no-query-item-loss",
+)
+
+
+def test_a_recipe_without_shoppers_is_called_what_it_was_before_there_were_any() -> None:
+    assert load_recipe("dssm").hash == "f51c320f40117145"
+    with pytest.raises(UserError, match=r"\[shopper_tower\] is a part of two towers"):
+        parse_recipe(f"{LEAST}[shopper_tower]\nheads = 2\n", "x")
+
+
+def test_dpsr_is_dssm_with_heads_and_a_history() -> None:
+    dssm, dpsr = (load_recipe(name).model_dump(exclude={"name"}) for name in ("dssm", "dpsr"))
+    assert dpsr.pop("shopper_tower") == ShopperTowerSettings().model_dump()
+    assert {**dssm, "shopper_tower": None} == {**dpsr, "shopper_tower": None}
+
+
 CQSID = ("cqsid", "cqsid-query", "cqsid-base", "cqsid-no-category", "cqsid-no-query-item-loss")
 
 
 def test_the_arms_of_cqsid_differ_in_what_they_are_about_only() -> None:
     whole = load_recipe("cqsid-query").model_dump(exclude={"name"})
     for name, changes in {
-        "cqsid": {},
         "cqsid-base": {"force_category": False, "contrast": 0.0},
         "cqsid-no-category": {"force_category": False},
         "cqsid-no-query-item-loss": {"contrast": 0.0},
     }.items():
         recipe = load_recipe(name).model_dump(exclude={"name"})
         assert recipe == {**whole, "tokenizer": {**whole["tokenizer"], **changes}}, name
+
+
+def test_the_arms_that_know_the_shopper_learn_alike_and_differ_from_the_others_in_that() -> None:
+    user, query = (load_recipe(name).model_dump(exclude={"name"}) for name in ("cqsid-user", "cqsid-query"))
+    base, base_user = (load_recipe(name).model_dump(exclude={"name"}) for name in ("cqsid-base", "cqsid-base-user"))
+    learned = {part: user[part] for part in ("training", "generator")}
+    assert {**query, **learned} == user
+    assert {**base, **learned} == base_user
+    stages = load_recipe("cqsid-user").training.stages
+    assert stages is not None
+    assert [stage.kind for stage in stages] == ["items", "queries", "shoppers"]
+    assert stages[1].targets == 3
+    assert user["generator"] == {**query["generator"], "history_length": 8}
 
 
 def test_cqsid_has_the_published_constants() -> None:

@@ -12,13 +12,12 @@ import pytest
 
 from shelfwalk import Shelf
 from shelfwalk.data.hashing import content_hash
-from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.data.readers import read_events, read_judgements, read_queries
+from shelfwalk.generators.pairs import MixedPairs, StoredPairs
 from shelfwalk.recipes.recipe import Recipe, parse_recipe
 from shelfwalk.shelf import layout, pair_step
 from shelfwalk.shelf.building import build_shelf
 from shelfwalk.shelf.manifest import describe
-from shelfwalk.shelf.pair_step import TrainingPairs
 from shelfwalk.shelf.steps import StepResult
 from shelfwalk.shelf.training_tables import TrainingTables
 from shelfwalk.tokenizers.diagnosis import diagnose
@@ -46,6 +45,8 @@ def test_what_a_shelf_holds(small_shop: SmallShop) -> None:
     assert tops == {value for name, value in vars(layout).items() if name.isupper()} - {
         layout.GENERATOR_ENCODER,
         layout.QUERY_TOWER,
+        layout.RANKER,
+        layout.QUERY_CACHE,
     }
     assert not [name for name in shelf.manifest.files if name.endswith(("step.json", ".partial", ".tmp"))]
     for name, entry in shelf.manifest.files.items():
@@ -239,8 +240,9 @@ def test_the_smaller_source_is_repeated_to_its_share(
     logged: int, pseudo: int, share: float | None, expected: tuple[int, int]
 ) -> None:
     rows = np.arange(logged + pseudo, dtype=np.int32)
-    pairs = QueryItemPairs(tuple(f"query {row}" for row in rows), rows, rows + 100)
-    mixed = TrainingPairs(pairs.queries, rows < logged, pairs, QueryItemPairs.of(())).mixed(share)
+    sources = (StoredPairs(np.stack((part, part + 100))) for part in (rows[:logged], rows[logged:]))
+    made = MixedPairs.of(*sources, share)
+    mixed = made.take(np.arange(len(made)))
     asked = mixed.query_rows < logged
     assert (int(asked.sum()), int((~asked).sum())) == expected
     np.testing.assert_array_equal(mixed.item_rows, mixed.query_rows + 100)

@@ -13,6 +13,7 @@ import pytest
 from shelfwalk import Shelf, UserError
 from shelfwalk.channels.fusion import RANK_CONSTANT
 from shelfwalk.channels.names import BASE_CHANNELS, BASELINE, CHANNELS, FUSED
+from shelfwalk.generators.time_budget import WIDTHS, CostModel
 from shelfwalk.shelf.generations import generations
 from small_shop import Ran, SmallShop
 
@@ -92,6 +93,26 @@ def test_a_wider_beam_brings_more_items(shelf: Shelf) -> None:
     # The shelf itself is as it was.
     assert shelf.generative.settings.beam == 10
     assert Shelf.open(shelf.folder.parents[1], beam=3).generative.settings.beam == 3
+
+
+def test_a_time_for_a_search_chooses_the_beam_and_says_which(shelf: Shelf) -> None:
+    own = Shelf.open(shelf.folder.parents[1])
+    own._costs = CostModel((1, 5, 20), (1.0, 2.0, 5.0))
+    for milliseconds, width, fits in ((0.5, 1, False), (1.0, 1, True), (4.9, 5, True), (60.0, 20, True)):
+        chosen, choice = own.within(milliseconds)
+        assert (choice.width, choice.fits) == (width, fits)
+        answers = (of.search("usb c charger", 50, "generative").results for of in (chosen, shelf.with_beam(width)))
+        assert len({tuple(result.item_id for result in results) for results in answers}) == 1
+
+
+def test_costs_are_measured_on_the_shelf_and_leave_it_as_it_is(shelf: Shelf) -> None:
+    own = Shelf.open(shelf.folder.parents[1])
+    _, choice = own.within(1e9)
+    assert (choice.width, choice.fits) == (WIDTHS[-1], True)
+    assert 0 < own._costs.milliseconds[0] <= own._costs.milliseconds[-1] == choice.milliseconds
+    assert own.generative.settings.beam == shelf.generative.settings.beam
+    with pytest.raises(UserError, match="The time for a search is 0 ms: give more than 0"):
+        own.within(0)
 
 
 def test_only_the_channels_that_are_asked_for_are_searched(small_shop: SmallShop) -> None:

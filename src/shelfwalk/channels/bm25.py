@@ -103,8 +103,7 @@ class Bm25Channel:
     def search(self, request: Request, k: int) -> Hits:
         """Items with at least one word of the query, by BM25."""
         words = self._known_words(request.query)
-        terms = [term for _, term in words]
-        scores = self._index.get_scores(terms) if terms else np.zeros(0, np.float32)
+        scores = self._scores([term for _, term in words])
         rows = np.flatnonzero(scores > 0)
         if request.item_filter is not None:
             rows = rows[request.item_filter.passes(rows)]
@@ -119,6 +118,10 @@ class Bm25Channel:
             return Evidence(self.name, position + 1, float(scores[row]), f"words: {', '.join(held)}")
 
         return Hits(rows, scores[rows], evidence)
+
+    def item_scores(self, query: str) -> npt.NDArray[np.float32]:
+        """The BM25 score of every item: float32 [items], 0 where it has no word of the query."""
+        return self._scores([term for _, term in self._known_words(query)])
 
     def word_shares(self, query: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """The share of the query's words that the text of each catalogue row holds: float32 [rows], from 0 to 1.
@@ -135,6 +138,12 @@ class Bm25Channel:
             shares += rarity * np.isin(rows, holders)
             total += rarity
         return shares / np.float32(total) if total else shares
+
+    def _scores(self, terms: list[str]) -> npt.NDArray[np.float32]:
+        if not terms:
+            return np.zeros(int(self._index.scores["num_docs"]), np.float32)
+        scores: npt.NDArray[np.float32] = self._index.get_scores(terms)
+        return scores
 
     @cached_property
     def _analyser(self) -> Analyser:

@@ -24,6 +24,8 @@ class Request:
     """The items that may be found; None for all. Every channel honours it exactly."""
     history: npt.NDArray[np.int32] = field(default_factory=no_history)
     """Catalogue rows of what the shopper had clicked or bought, most recent first; a channel may not know its use."""
+    heads: npt.NDArray[np.float32] | None = None
+    """Unit vectors [heads, dimensions] where the query has several; `vector` then lies between them."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Hits:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def first(self, k: int) -> Hits:
+        """The `k` best of them."""
+        return Hits(self.rows[:k], self.scores[:k], self.evidence)
 
 
 class Channel(Protocol):

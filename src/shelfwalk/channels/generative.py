@@ -7,6 +7,7 @@ the walk itself: no beam is spent on a path whose items are all filtered out.
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Sequence
 from copy import copy
@@ -28,7 +29,6 @@ from shelfwalk.errors import UserError
 from shelfwalk.generators.beam_search import Beams, beam_search
 from shelfwalk.generators.generator import Generator
 from shelfwalk.generators.prompts import Prompts
-from shelfwalk.generators.time_budget import Choice, CostModel
 from shelfwalk.ranking.in_cluster import Candidates, InClusterWeights, expand, in_cluster_scores
 from shelfwalk.ranking.lookup_order import lookup_order, place_scores
 from shelfwalk.settings import Settings
@@ -133,6 +133,12 @@ class GenerativeChannel:
                 f"The generator makes identifiers of {len(generator.level_sizes)} levels, and those of the catalogue "
                 f"have {trie.levels}: train it on this catalogue."
             )
+        if any(map(operator.gt, trie.level_sizes, generator.level_sizes)):
+            made, there = (" × ".join(map(str, sizes)) for sizes in (generator.level_sizes, trie.level_sizes))
+            raise UserError(
+                f"The generator makes identifiers of {made} codes, and those of the catalogue are of {there}, which "
+                "another tokeniser has given: train it on this catalogue."
+            )
         self._generator = generator
         self.trie = trie
         self._source = live or trie
@@ -162,7 +168,13 @@ class GenerativeChannel:
     def search(self, request: Request, k: int) -> Hits:
         """The best items of the generated clusters."""
         identifiers = self.identifiers(request)
-        beams = self._generate([request], [identifiers])
+        return self._hits(request, identifiers, self._generate([request], [identifiers]), k)
+
+    def search_beams(self, request: Request, beams: Beams, k: int) -> Hits:
+        """The best items of the clusters that `generate` found for this one request, as `search` ranks them."""
+        return self._hits(request, self.identifiers(request), beams, k)
+
+    def _hits(self, request: Request, identifiers: Identifiers, beams: Beams, k: int) -> Hits:
         candidates, places, scores = self._ranked(request, identifiers, beams, k)
 
         def evidence(position: int) -> Evidence:
@@ -170,15 +182,6 @@ class GenerativeChannel:
             return self._evidence(position + 1, float(scores[position]), candidates, int(place), beams)
 
         return Hits(candidates.rows[places], scores, evidence)
-
-    def measure_costs(self, requests: Sequence[Request], k: int) -> CostModel:
-        """How long searches of these requests take at each width of `WIDTHS`, on this machine as it is now."""
-        return CostModel.measured(lambda request, width: self.with_beam(width).search(request, k), requests)
-
-    def search_within(self, request: Request, k: int, milliseconds: float, costs: CostModel) -> tuple[Hits, Choice]:
-        """The best items by the widest beam that answers in so many milliseconds, and which that was."""
-        choice = costs.widest_within(milliseconds)
-        return self.with_beam(choice.width).search(request, k), choice
 
     def with_beam(self, beam: int) -> GenerativeChannel:
         """This channel with another beam; what it has worked out for filters is shared."""
@@ -205,7 +208,8 @@ class GenerativeChannel:
             vectors = np.stack([request.vector for request in requests])
         else:
             vectors = self._encoder.encode([request.query for request in requests])
-        prompts = Prompts.of([request.query for request in requests], vectors)
+        texts = [request.query for request in requests]
+        prompts = Prompts.of(texts, vectors, self._histories([request.history for request in requests]))
         return beam_search(self._generator, identifiers, prompts, beam or self.settings.beam)
 
     def _ranked(
@@ -221,6 +225,21 @@ class GenerativeChannel:
         scores = in_cluster_scores(candidates, cosines, word_shares, weights)
         places = best_positions(candidates.rows, scores, k)
         return candidates, places, scores[places]
+
+    def _histories(self, histories: Sequence[npt.NDArray[np.integer]]) -> npt.NDArray[np.int32]:
+        """The identifiers of what each shopper chose, int32 [requests, length, levels], −1 behind the end of each."""
+        trie = self.trie
+        if not any(map(len, histories)):
+            return np.empty((len(histories), 0, trie.levels), np.int32)
+        of_requests = []
+        for history in histories:
+            # What the generator has never learned of, such as an item that came later, tells it nothing.
+            rows = history[(history >= 0) & (history < len(trie.leaf_of_item))].astype(np.int64)
+            of_requests.append(trie.codes_of(rows[trie.leaf_of_item[rows] >= 0]))
+        found = np.full((len(histories), max(map(len, of_requests)), trie.levels), -1, np.int32)
+        for place, codes in zip(found, of_requests, strict=True):
+            place[: len(codes)] = codes
+        return found
 
     def _scored(
         self, request: Request, identifiers: Identifiers, beams: Beams

@@ -7,4 +7,6 @@ BASE_CHANNELS = ("bm25", "dense", "generative")
 BASELINE = "bm25+dense"
 """The fusion without the generative channel: what the fusion with it is judged against."""
 FUSED = "fused"
+RANKED = "ranked"
+"""The fused list, reordered by the ranker of a shelf that has one."""
 CHANNELS = (*BASE_CHANNELS, BASELINE, FUSED)

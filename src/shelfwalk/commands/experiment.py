@@ -39,11 +39,11 @@ def experiment(
 
     Example: shelfwalk experiment my.shelf my.shelf --market market/ --channel-a bm25+dense --channel-b fused
     """
-    from shelfwalk.channels.names import CHANNELS
+    from shelfwalk.channels.names import CHANNELS, RANKED
 
     for channel in (channel_a, channel_b):
-        if channel not in CHANNELS:
-            raise UserError(f'There is no channel "{channel}": take one of {", ".join(CHANNELS)}.')
+        if channel not in (*CHANNELS, RANKED):
+            raise UserError(f'There is no channel "{channel}": take one of {", ".join((*CHANNELS, RANKED))}.')
     if method not in ("ab", "interleaving", "both"):
         raise UserError(f'There is no method "{method}": take ab, interleaving or both.')
     from shelfwalk.market.market import Market

@@ -7,22 +7,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from shelfwalk.errors import UserError
+from shelfwalk.evaluation.hourglass_probes import BEAMS, CUTOFF, probe_hourglass
+from shelfwalk.evaluation.shelf_codes import codes_by_level
 from shelfwalk.files import write_whole
-from shelfwalk.shelf import layout
 from shelfwalk.shelf.shelf import Shelf
-from shelfwalk.tokenizers.end_codes import without_end_codes
 from shelfwalk.tokenizers.hourglass import Hourglass, hourglass_sentence, measure_hourglass
-from shelfwalk.tokenizers.item_tokenizer import Codes
 from shelfwalk.tokenizers.level_removal import Removal, SweepPoint, sweep_removals
-from shelfwalk.tokenizers.saved_tokenizer import open_tokenizer
-from shelfwalk.tokenizers.shortened import ShortenedTokenizer
 
 SWEPT_COUNTS = (1, 2, 4, 8, 16, 32)
 SWEPT_SHARES = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
@@ -49,20 +45,33 @@ def print_hourglass(shelf: Shelf, console: Console | None = None, picture: Path 
         console.print(Text(f"Picture: {picture}"), soft_wrap=True)
 
 
-def codes_by_level(shelf: Shelf) -> tuple[Codes, tuple[int, ...]]:
-    """The codes of all items of a shelf by the level that they are of, int32 [items, levels], and the level sizes.
+def print_probes(shelf: Shelf, data: Path, console: Console | None = None) -> None:
+    """Print what the probes find with the queries of the dataset in folder `data`.
 
-    Where a repair has taken a level from some identifiers, it is −1 there. Raises UserError for a shelf without any.
+    Raises UserError for data without queries and judgements, or for another catalogue.
     """
-    if not shelf.is_generative:
-        raise UserError("This shelf has no identifiers, so there is no hourglass to look for: its recipe has none.")
-    trie = shelf.generative.trie
-    codes = np.full((shelf.items.num_rows, len(shelf.recorded["level_sizes"])), -1, np.int32)
-    codes[trie.posting_items] = np.repeat(trie.paths(), np.diff(trie.posting_offsets), axis=0)
-    tokenizer = open_tokenizer(shelf.folder / layout.TOKENIZER)
-    if isinstance(tokenizer, ShortenedTokenizer) and tokenizer.removal.is_adaptive:
-        return tokenizer.levels.levels_of(without_end_codes(codes, tokenizer.level_sizes)), tokenizer.levels.sizes
-    return codes, tuple(shelf.recorded["level_sizes"])
+    from shelfwalk.data.dataset import open_dataset
+    from shelfwalk.terminal import shown_progress
+
+    dataset = open_dataset(data)
+    if dataset.queries is None or dataset.judgements is None:
+        raise UserError(f"The data {dataset.name} has no queries with judgements: nothing can be probed with it.")
+    with shown_progress() as progress:
+        found = probe_hourglass(shelf, dataset.queries, dataset.judgements, progress=progress)
+    console = console or Console(highlight=False)
+    table = _table("Hit rate by beam (by chance)", "target", "queries", *map(str, BEAMS), f"recall@{CUTOFF}")
+    table.columns[0].no_wrap = True
+    for probe in (*found.parts, *found.given):
+        rates = [f"{probe.hit_rates[beam].mean:.3f} ({probe.chance[beam]:.3f})" for beam in BEAMS]
+        table.add_row(
+            probe.name, str(probe.queries), *rates, "" if probe.recall is None else f"{probe.recall.mean:.3f}"
+        )
+    console.print(table)
+    about = (
+        f"Head: relevant items on one of the {found.head_codes} commonest codes of level {found.level}, which "
+        f"{found.head_share:.0%} of the items have. Given: only identifiers with the true code are walked."
+    )
+    console.print(Text(about), soft_wrap=True)
 
 
 def _removals(sizes: tuple[int, ...], level: int) -> list[Removal]:

@@ -85,15 +85,20 @@ def visits_of(items: pa.Table, events: pa.Table, length: int) -> Visits:
 
 def _interactions(items: pa.Table, events: pa.Table) -> pa.Table:
     """The events that say what a shopper wanted, on items of the catalogue, with the item's `row`."""
+    refuse_anonymous(events)
+    chosen = events.filter(pc.is_in(events["action_name"], value_set=pa.array(LOGGED_ACTIONS)))
+    chosen = chosen.select(["timestamp", *_VISIT, "action_name", "object_id"])
+    rows = pc.index_in(chosen["object_id"], value_set=items["item_id"].combine_chunks())
+    return chosen.append_column("row", rows).filter(pc.is_valid(rows))
+
+
+def refuse_anonymous(events: pa.Table) -> None:
+    """Raise UserError for a log of which no event has a client: no history can be made from it."""
     if "client_id" not in events.column_names or not pc.any(pc.not_equal(events["client_id"], "")).as_py():
         raise UserError(
             "No event of the log has a client_id, so nothing is known of any shopper: name the column that tells "
             "shoppers apart, or take a recipe without shoppers' histories."
         )
-    chosen = events.filter(pc.is_in(events["action_name"], value_set=pa.array(LOGGED_ACTIONS)))
-    chosen = chosen.select(["timestamp", *_VISIT, "action_name", "object_id"])
-    rows = pc.index_in(chosen["object_id"], value_set=items["item_id"].combine_chunks())
-    return chosen.append_column("row", rows).filter(pc.is_valid(rows))
 
 
 def _begun(events: pa.Table, searched: pa.Table) -> tuple[Numbers, Numbers, Numbers]:

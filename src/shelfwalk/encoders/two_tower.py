@@ -54,9 +54,12 @@ class Tower:
             vectors[rows] = self._run(hashed.take(rows), text_vectors[rows])
         return vectors
 
+    def inputs(self, hashed: HashedTexts, text_vectors: Floats) -> Floats:
+        """What the hidden layer reads, float32 [texts, dimensions + piece width]: [v ; bag]."""
+        return np.concatenate((text_vectors, self._bags(hashed)), axis=1)
+
     def _run(self, hashed: HashedTexts, text_vectors: Floats) -> Floats:
-        inputs = np.concatenate((text_vectors, self._bags(hashed)), axis=1)
-        hidden = np.maximum(inputs @ self.hidden_weight + self.hidden_bias, 0)
+        hidden = np.maximum(self.inputs(hashed, text_vectors) @ self.hidden_weight + self.hidden_bias, 0)
         vectors = text_vectors + hidden @ self.out_weight + self.out_bias
         unit: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return unit

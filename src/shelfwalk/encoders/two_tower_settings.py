@@ -1,6 +1,8 @@
-"""The settings of two towers and their training; a recipe's `[two_tower]`."""
+"""The settings of two towers and their training: a recipe's `[two_tower]` and `[shopper_tower]`."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field
 
@@ -27,3 +29,19 @@ class TwoTowerSettings(Settings):
     validate_every: int = Field(default=100, ge=1)
     patience: int = Field(default=5, ge=1)
     """Validations without a higher held-out recall before training stops."""
+
+
+class ShopperTowerSettings(Settings):
+    """What the query tower has beyond DSSM's: several heads, and the shopper's history.
+
+    The publication (DPSR, arXiv 2006.02282) leaves the values open as far as we know it: all of these are defaults of
+    our own.
+    """
+
+    heads: int = Field(default=4, ge=1)
+    head_temperature: float = Field(default=0.1, gt=0)
+    """In training an item's score is the mean over heads, weighted by a softmax of its cosines at this temperature; a
+    search takes the highest, which is the same at a temperature of 0."""
+    history_length: int = Field(default=20, ge=0)
+    """Items of a shopper's history that are looked at; 0 for none."""
+    history_pooling: Literal["attention", "mean"] = "attention"

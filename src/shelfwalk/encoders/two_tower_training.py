@@ -10,8 +10,10 @@ from (seed, step).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from shelfwalk.data.query_item_pairs import QueryItemPairs
+from shelfwalk.encoders.best_head import nearest_by_best_head
 from shelfwalk.encoders.two_tower import Tower
 from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
 from shelfwalk.encoders.word_hashing import HashedTexts, hash_texts
@@ -29,6 +32,7 @@ _VALIDATION_QUERIES = 1_000
 _NEVER = -1e9
 
 Floats = npt.NDArray[np.float32]
+QueryTower = TypeVar("QueryTower")
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,15 @@ class TowerNetwork(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, pieces: Tensor, offsets: Tensor, text_vectors: Tensor) -> Tensor:
-        """Unit vectors [texts, dimensions] of hashed texts and their pretrained vectors."""
+    def inputs(self, pieces: Tensor, offsets: Tensor, text_vectors: Tensor) -> Tensor:
+        """What the hidden layer reads, [texts, dimensions + piece width]."""
         lengths = torch.diff(offsets, append=torch.tensor([len(pieces)]))
         bags = self.table(pieces, offsets) / lengths.clamp(min=1).sqrt()[:, None]
-        inputs = torch.cat((text_vectors, bags), dim=1)
-        hidden = self.dropout(torch.relu(self.hidden(inputs)))
+        return torch.cat((text_vectors, bags), dim=1)
+
+    def forward(self, pieces: Tensor, offsets: Tensor, text_vectors: Tensor) -> Tensor:
+        """Unit vectors [texts, dimensions] of hashed texts and their pretrained vectors."""
+        hidden = self.dropout(torch.relu(self.hidden(self.inputs(pieces, offsets, text_vectors))))
         return nn.functional.normalize(text_vectors + self.out(hidden), dim=-1)
 
     def trained(self) -> Tower:
@@ -101,12 +108,19 @@ def train_two_towers(
 
     Raises UserError where there is no pair to learn from.
     """
+    refuse_no_pairs(data)
+    return _TwoTowers(data, settings, seed).run(progress)
+
+
+def refuse_no_pairs(data: TwoTowerData) -> None:
+    """Raise UserError where there is no pair to learn from."""
     if not len(data.logged) + len(data.pseudo):
         raise UserError("There is no pair of a query and an item to train on: give a search log or judgements.")
-    return _Training(data, settings, seed).run(progress)
 
 
-class _Training:
+class TowerTraining(ABC, Generic[QueryTower]):
+    """One training under way, of towers whose query side a subclass makes."""
+
     def __init__(self, data: TwoTowerData, settings: TwoTowerSettings, seed: int) -> None:
         torch.manual_seed(seed)
         self._data = data
@@ -114,18 +128,21 @@ class _Training:
         self._seed = seed
         self._query_pieces = hash_texts(data.queries.texts, settings.buckets)
         self._item_pieces = hash_texts(data.items.texts, settings.buckets)
+        self._item_vectors = data.items.vectors
+        """Of the catalogue, by the item tower as it was at the last validation."""
         dimensions = data.items.vectors.shape[1]
-        self._query_tower = TowerNetwork(dimensions, settings)
+        self._query_tower = self._make_query_tower(dimensions)
         self._item_tower = TowerNetwork(dimensions, settings)
         towers = (self._query_tower, self._item_tower)
         tables = [tower.table.weight for tower in towers]
-        layers = [weight for tower in towers for weight in (*tower.hidden.parameters(), *tower.out.parameters())]
+        layers = [weight for tower in towers for name, weight in tower.named_parameters() if name != "table.weight"]
         # A row of a table is moved only by the texts that have its piece: it must not decay while none comes.
         groups = [{"params": tables, "weight_decay": 0.0}, {"params": layers, "weight_decay": settings.weight_decay}]
         self._optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
-    def run(self, progress: Callable[[int, float], None]) -> tuple[Tower, Tower, TwoTowerReport]:
-        best = (self._query_tower.trained(), self._item_tower.trained())
+    def run(self, progress: Callable[[int, float], None]) -> tuple[QueryTower, Tower, TwoTowerReport]:
+        """Train, and return the best towers and what happened."""
+        best = (self._trained_query_tower(), self._item_tower.trained())
         before = highest = self._held_out_recall()
         recalls: list[float] = []
         best_step = step = 0
@@ -137,7 +154,7 @@ class _Training:
             if step % self._settings.validate_every == 0 or step == self._settings.steps:
                 recalls.append(self._held_out_recall())
                 if recalls[-1] > highest:
-                    best = (self._query_tower.trained(), self._item_tower.trained())
+                    best = (self._trained_query_tower(), self._item_tower.trained())
                     best_step, highest = step, recalls[-1]
         return *best, TwoTowerReport(step, best_step, before, tuple(recalls))
 
@@ -146,11 +163,12 @@ class _Training:
         self._query_tower.train()
         self._item_tower.train()
         query_rows, item_rows, random_rows = self._batch(np.random.default_rng((self._seed, step)))
-        queries = _embed(self._query_tower, self._query_pieces, self._data.queries.vectors, query_rows)
+        queries = self._asked(query_rows)
         candidates = np.concatenate((item_rows, random_rows))
         items = _embed(self._item_tower, self._item_pieces, self._data.items.vectors, candidates)
-        logits = queries @ items.T / self._settings.temperature
-        logits = logits.masked_fill(torch.from_numpy(no_negatives(query_rows, item_rows, candidates)), _NEVER)
+        logits = self._scores(queries, items) / self._settings.temperature
+        wrong = no_negatives(self._alike(query_rows), item_rows, candidates)
+        logits = logits.masked_fill(torch.from_numpy(wrong), _NEVER)
         loss = nn.functional.cross_entropy(logits, torch.arange(len(query_rows)))
         for group in self._optimiser.param_groups:
             # Straight down to a tenth.
@@ -182,9 +200,38 @@ class _Training:
         if len(queries) > _VALIDATION_QUERIES:
             queries = np.sort(np.random.default_rng(self._seed).choice(queries, _VALIDATION_QUERIES, replace=False))
         every_item = np.arange(len(self._data.items.texts), dtype=np.int32)
-        asked = _embed(self._query_tower.eval(), self._query_pieces, self._data.queries.vectors, queries)
-        items = _embed(self._item_tower.eval(), self._item_pieces, self._data.items.vectors, every_item)
-        return mean_recall(queries, asked.numpy(), items.numpy(), self._data.held_out)
+        items = _embed(self._item_tower.eval(), self._item_pieces, self._data.items.vectors, every_item).numpy()
+        self._item_vectors = items
+        self._query_tower.eval()
+        return mean_recall(queries, self._asked(queries).numpy(), items, self._data.held_out)
+
+    @abstractmethod
+    def _make_query_tower(self, dimensions: int) -> TowerNetwork:
+        """The query side; nothing else may draw a random number."""
+
+    @abstractmethod
+    def _trained_query_tower(self) -> QueryTower:
+        """The query side as arrays, which further training does not change."""
+
+    def _asked(self, rows: npt.NDArray[np.int32]) -> Tensor:
+        """The vectors of the queries at these rows."""
+        return _embed(self._query_tower, self._query_pieces, self._data.queries.vectors, rows)
+
+    def _alike(self, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """A number for each query, int32 [rows], the same for queries of which nothing tells them apart."""
+        return rows
+
+    def _scores(self, queries: Tensor, items: Tensor) -> Tensor:
+        """Of every query with every item, [queries, items]."""
+        return queries @ items.T
+
+
+class _TwoTowers(TowerTraining[Tower]):
+    def _make_query_tower(self, dimensions: int) -> TowerNetwork:
+        return TowerNetwork(dimensions, self._settings)
+
+    def _trained_query_tower(self) -> Tower:
+        return self._query_tower.trained()
 
 
 def no_negatives(
@@ -210,18 +257,18 @@ def mean_recall(
 ) -> float:
     """The mean over `queries`, int32 [queries], of the share of the items of `right` among the 100 nearest.
 
-    `query_vectors` float32 [queries, dimensions] are aligned with `queries`, `item_vectors` with the catalogue. A query
-    with more than 100 items needs 100 of them for a share of 1.
+    `query_vectors` float32 [queries, dimensions], or [queries, heads, dimensions] where the nearest is so to any head,
+    are aligned with `queries`, `item_vectors` with the catalogue. A query with more than 100 items needs 100 of them
+    for a share of 1.
     """
-    import faiss
-
-    _, found = faiss.knn(query_vectors, item_vectors, min(CUTOFF, len(item_vectors)), metric=faiss.METRIC_INNER_PRODUCT)
+    heads = query_vectors if query_vectors.ndim == 3 else query_vectors[:, None]
+    _, found = nearest_by_best_head(heads, item_vectors, CUTOFF)
     items_of: dict[int, set[int]] = {}
     for query, item in zip(right.query_rows.tolist(), right.item_rows.tolist(), strict=True):
         items_of.setdefault(query, set()).add(item)
     shares = [
         len(items_of[query].intersection(rows)) / min(len(items_of[query]), CUTOFF)
-        for query, rows in zip(queries.tolist(), found.tolist(), strict=True)
+        for query, rows in zip(queries.tolist(), map(np.ndarray.tolist, found), strict=True)
     ]
     return float(np.mean(shares))
 

@@ -9,7 +9,8 @@ between the markers; or, with `--check`, which of them say something else.
 
 compares the systems in icecat.jsonl; `a, b` reads two files. Settings, all optional: measures, baseline, parts (all,
 head, …), data (a data hash) and show (means, differences, seeds). `<!-- table: claims -->` shows the verdicts on the
-published claims that can be tested.
+published claims that can be tested, `hourglass-codes` and `hourglass-cures` what benchmarks/hourglass.py has measured,
+and `<!-- table: relevance NAME -->` the relevance models of relevance/NAME.jsonl.
 
     python -m shelfwalk.evaluation.document_tables README.md docs/results.md --write
 """
@@ -29,6 +30,8 @@ from shelfwalk.evaluation.compare import COMPARED_MEASURES, compare_systems
 from shelfwalk.evaluation.comparison_table import KINDS, comparison_markdown
 from shelfwalk.evaluation.evidence import read_evidence
 from shelfwalk.evaluation.grids import markdown_table
+from shelfwalk.evaluation.hourglass_tables import FOLDER, codes_tables, retrieval_tables
+from shelfwalk.evaluation.relevance_results import relevance_table
 from shelfwalk.evaluation.strata import ALL
 from shelfwalk.evaluation.systems import read_systems
 from shelfwalk.evaluation.verdicts import judge
@@ -36,6 +39,10 @@ from shelfwalk.files import write_whole
 
 RESULTS = Path("benchmarks/results")
 _CLAIMS = "claims"
+_OF_BENCHMARKS = {"hourglass-codes": codes_tables, "hourglass-cures": retrieval_tables}
+"""Tables of a benchmark's own, made from its folder below the results."""
+_RELEVANCE = "relevance"
+"""Also the folder of these results: their lines are other than those of evaluations."""
 _SETTINGS = ("measures", "baseline", "parts", "data", "show")
 _START = re.compile(r"^<!-- table: (?P<name>[^;\n]+?)(?P<settings>(?:;[^;\n]*?)*) -->$", re.MULTILINE)
 _END = "<!-- end -->"
@@ -81,6 +88,10 @@ def _table(name: str, settings: Mapping[str, str], results: Path) -> str:
         hashes = {data: found.hash for data, found in claims.data.items()}
         grid = claims_grid(judge(claims, read_evidence(results), hashes), built_only=True)
         return f"{markdown_table(grid)}\n\n{grid.note}"
+    if name in _OF_BENCHMARKS:
+        return _OF_BENCHMARKS[name](results / FOLDER)
+    if name.startswith(f"{_RELEVANCE} "):
+        return relevance_table(results / _RELEVANCE / f"{name.removeprefix(_RELEVANCE).strip()}.jsonl")
     systems = read_systems([results / f"{file.strip()}.jsonl" for file in name.split(",")], settings.get("data"))
     comparison = compare_systems(
         systems,

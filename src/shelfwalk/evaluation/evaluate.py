@@ -39,9 +39,10 @@ from shelfwalk.evaluation.significance import (
 )
 from shelfwalk.evaluation.strata import Labels, Stratum, query_labels, strata
 
-FUSIONS = ("bm25+dense", "fused")
+FUSIONS = ("bm25+dense", "fused", "ranked")
 COMPARED = (
     ("fused", "bm25+dense"),
+    ("ranked", "fused"),
     ("generative", "dense"),
     ("generative", "bm25"),
     ("bm25+dense", "dense"),
@@ -121,6 +122,7 @@ def evaluate(
     measures: Sequence[str] = DEFAULT_MEASURES,
     relevant_grade: int | None = None,
     exposures: Mapping[str, Collection[str]] | None = None,
+    own_values: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
     compared: Sequence[tuple[str, str]] = COMPARED,
     compared_measures: Sequence[str] = COMPARED_MEASURES,
     fusions: Collection[str] = FUSIONS,
@@ -131,7 +133,8 @@ def evaluate(
 
     Every channel must answer the same queries in the same order, and every query with a relevant item. `queries` has
     query_id and query, and columns of `EVALUATION_QUERIES` where something is known, which add parts of the query set.
-    `beams` adds hit rates to its channel, and with `exposures` (the items shown for a query) pvr. Pairs in `compared`
+    `beams` adds hit rates to its channel, and with `exposures` (the items shown for a query) pvr; `own_values` adds
+    further measures by channel, measure and query_id, undefined for a query that it lacks. Pairs in `compared`
     whose channels are missing are skipped; `fusions` are left out when it is counted what a channel alone found.
     Raises UserError for bad judgements, an unknown measure or band, ValueError for channels that do not fit together.
     """
@@ -144,6 +147,7 @@ def evaluate(
     sources = [rankings for rankings in channels if rankings.channel not in fusions]
     shared = overlap(sources, graded, query_ids, OVERLAP_CUTOFF)
     per_query = _with_own_measures(per_query, shared, beams, graded, exposures or {})
+    per_query = {name: _with_values(scored, (own_values or {}).get(name, {})) for name, scored in per_query.items()}
     labels = query_labels(queries, query_ids)
     return Evaluation(
         query_ids=query_ids,
@@ -195,6 +199,16 @@ def _with_own_measures(
         if any(exposures.get(query_id) for query_id in query_ids):
             added[beams.channel] |= exposure_values(beams, exposures, query_ids)
     return {name: replace(scored, values={**scored.values, **added[name]}) for name, scored in per_query.items()}
+
+
+def _with_values(scored: PerQuery, added: Mapping[str, Mapping[str, float]]) -> PerQuery:
+    """The values with further measures; one that no query has is left out."""
+    columns = {
+        measure: np.array([values.get(query_id, np.nan) for query_id in scored.query_ids])
+        for measure, values in added.items()
+    }
+    defined = {measure: column for measure, column in columns.items() if np.isfinite(column).any()}
+    return replace(scored, values={**scored.values, **defined})
 
 
 def _intervals(scored: PerQuery, resamples: int, seed: int) -> dict[str, Interval]:

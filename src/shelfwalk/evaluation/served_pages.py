@@ -1,8 +1,8 @@
 """The pages that a shelf serves in visits of a market: searched once a distinct query, cut to what can be bought then.
 
 In: shelves, the texts that are asked, and the market's items. Out: for each visit the best items of a channel that are
-in stock and have appeared by then, and which channels recalled each. A shelf does not personalise yet, so that a page
-depends on the query and the time alone.
+in stock and have appeared by then, and which channels recalled each. No shopper's history is given to a shelf, so
+that a page depends on the query and the time alone.
 """
 
 from __future__ import annotations

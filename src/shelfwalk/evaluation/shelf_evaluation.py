@@ -11,6 +11,7 @@ query are counted, and the figures are made once more without those queries.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfwalk.channels.channel import Hits
+from shelfwalk.channels.names import RANKED
 from shelfwalk.data.hashing import content_hash
 from shelfwalk.data.leaks import Coincidence, check_no_leak, coinciding, leaking_queries
 from shelfwalk.data.tables import QUERIES
@@ -31,6 +33,7 @@ from shelfwalk.evaluation.exposures import exposed_items
 from shelfwalk.evaluation.judgements import grade_queries, refuse_unknown_queries
 from shelfwalk.evaluation.query_histories import query_histories
 from shelfwalk.evaluation.rankings import Rankings, write_trec_run
+from shelfwalk.evaluation.relevance import WRONG_ORDER, RelevanceScores, least_step, score_relevance
 from shelfwalk.evaluation.report import ReportInput, SampleAnswer, write_report
 from shelfwalk.evaluation.results import Result, append_evaluation, result_of
 from shelfwalk.ranking.efficiency import efficiency_of
@@ -50,7 +53,7 @@ _SAMPLE_ITEMS = 5
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one `Shelf.search` of the fused channel, one query after the other, one thread."""
+    """Milliseconds of one `Shelf.search` of the shelf's last list, one query after the other, one thread."""
 
     beam: int | None
     """None for a shelf without a generative channel."""
@@ -111,12 +114,21 @@ def evaluate_shelf(
     rankings = _rank(shelf, queries, histories, progress)
     beams = _beam_hits(shelf, queries, histories) if shelf.is_generative else None
     exposures = None if events is None else exposed_items(events, queries)
-    evaluation = evaluate(rankings, judgements, queries, beams, relevant_grade=relevant_grade, exposures=exposures)
+    relevance = _relevance(shelf, queries, judgements, relevant_grade, progress)
+    evaluation = evaluate(
+        rankings,
+        judgements,
+        queries,
+        beams,
+        relevant_grade=relevant_grade,
+        exposures=exposures,
+        own_values={} if relevance is None else {RANKED: {WRONG_ORDER: relevance.wrong_order()}},
+    )
     pseudo = training.filter(pa.compute.equal(training["source"], "pseudo"))["query"].to_pylist()
     coincidence = coinciding(pseudo, texts)
     without = _without(pseudo, queries, judgements, rankings, beams, evaluation.relevant_grade)
     latencies = _latencies(shelf, texts)
-    kept = _result(evaluation, shelf, queries, judgements)
+    kept = _result(evaluation, shelf, queries, judgements, relevance)
     result = ShelfEvaluation(evaluation, coincidence, without, latencies, kept)
     _write(result, shelf, rankings, out)
     return result
@@ -257,15 +269,41 @@ def data_hash(items: pa.Table, queries: pa.Table, judgements: pa.Table) -> str:
     return content_hash(items, queries.select(told), judgements)
 
 
-def _result(evaluation: Evaluation, shelf: Shelf, queries: pa.Table, judgements: pa.Table) -> Result:
+def _relevance(
+    shelf: Shelf,
+    queries: pa.Table,
+    judgements: pa.Table,
+    relevant_grade: int | None,
+    progress: Callable[[str, int, int], None],
+) -> RelevanceScores | None:
+    """What the shelf's relevance model says; None without one, or where no query can tell an order."""
+    if not shelf.has_ranker:
+        return None
+    # The other figures count all the same.
+    with suppress(UserError):
+        return score_relevance(shelf, queries, judgements, relevant_grade, progress)
+    return None
+
+
+def _result(
+    evaluation: Evaluation,
+    shelf: Shelf,
+    queries: pa.Table,
+    judgements: pa.Table,
+    relevance: RelevanceScores | None,
+) -> Result:
     facts = shelf.recorded
+    identifiers = dict(facts.get("tokenizer") or {})
+    step = None if relevance is None else least_step(relevance.label_rates())
+    if step is not None:
+        identifiers["match"] = {"least_step": step}
     return result_of(
         evaluation,
         data_hash=data_hash(shelf.items, queries, judgements),
         recipe=shelf.recipe["name"],
         recipe_hash=facts["recipe_hash"],
         seed=facts["seed"],
-        identifiers=facts.get("tokenizer"),
+        identifiers=identifiers,
     )
 
 

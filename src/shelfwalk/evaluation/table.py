@@ -20,7 +20,7 @@ from shelfwalk.evaluation.strata import POPULARITY_PARTS
 SIGNIFICANT = 0.05
 _STRATA_MEASURE = "R@100"
 _SHOWN_APART = ("HitRate@", "Items@", "Beams@", "pvr@", "ExclusiveR@", "Unjudged@", JUDGED_ONLY)
-_NO_MERIT = ("Unjudged@", "Items@", "Beams@")
+_NO_MERIT = ("Unjudged@", "Items@", "Beams@", "1-AUC")
 
 
 def grids(evaluation: Evaluation) -> tuple[Grid, ...]:

@@ -20,6 +20,9 @@ from shelfwalk.generators.settings import TrainingSettings
 class Backbone(nn.Module, ABC):
     """A model from prompts to identifiers."""
 
+    reads_texts = True
+    """Whether it looks at the texts of prompts; where it does not, they need not be there."""
+
     @abstractmethod
     def forward(self, prompts: Prompts, codes: Tensor) -> Tensor:
         """Mean negative log-likelihood of the identifiers, int64 [prompts, levels], in nats."""

@@ -170,8 +170,8 @@ class IdentifierDecoder(nn.Module):
     def forward(self, query_vectors: Tensor, codes: Tensor, histories: Tensor | None = None) -> list[Tensor]:
         """Logits of every level, teacher forced.
 
-        `query_vectors` [batch, dimensions], `codes` int64 [batch, levels], `histories` as `memory` takes them → for each
-        level [batch, size of the level].
+        `query_vectors` [batch, dimensions], `codes` int64 [batch, levels], `histories` as `memory` takes them → for
+        each level [batch, size of the level].
         """
         rows = [torch.zeros_like(codes[:, :1])]
         rows += [codes[:, level : level + 1] + self.level_offsets[level] for level in range(codes.shape[1] - 1)]
@@ -198,9 +198,9 @@ class IdentifierDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """One level for all beams: log-probabilities of its codes, and the longer cache.
 
-        `memory` and `masked` as `memory()` and `masked()` give them; `cache` [batch, beams, layers, 2 · heads, codes so far, width / heads]; `rows`
-        int64 [batch, beams], the embedding row of the last code (0 opens); `level` int64, a single number →
-        [batch, beams, widest level], −inf for codes that a smaller level lacks.
+        `memory` and `masked` as `memory()` and `masked()` give them; `cache` [batch, beams, layers, 2 · heads, codes so
+        far, width / heads]; `rows` int64 [batch, beams], the embedding row of the last code (0 opens); `level` int64, a
+        single number → [batch, beams, widest level], −inf for codes that a smaller level lacks.
         """
         batch, beams = rows.shape
         x = (self.embedding(rows) + self.position[level]).unsqueeze(2)

@@ -28,15 +28,16 @@ class DecoderBackbone(Backbone):
         super().__init__()
         self.decoder = decoder
         self.encoder: Any | None = encoder
+        self.reads_texts = encoder is not None
 
     def forward(self, prompts: Prompts, codes: Tensor) -> Tensor:
         """See `Backbone.forward`."""
         return level_loss(self.decoder(self.vectors(prompts), codes, *self._histories(prompts)), codes)
 
     def _histories(self, prompts: Prompts) -> tuple[Tensor, ...]:
-        """The shoppers' latest identifiers, where the decoder reads those."""
+        """The shoppers' latest identifiers, where the decoder reads those and the prompts can have any."""
         shape = self.decoder.shape
-        if shape.history_length is None:
+        if shape.history_length is None or not prompts.histories.shape[1]:
             return ()
         latest = prompts.latest(shape.history_length, len(shape.level_sizes))
         return (torch.from_numpy(latest).to(self._device),)

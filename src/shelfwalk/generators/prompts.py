@@ -29,6 +29,15 @@ class Prompts:
     histories: npt.NDArray[np.int32]
 
     @classmethod
+    def join(cls, parts: Sequence[Prompts]) -> Self:
+        """Prompts of several kinds in one batch; histories that are shorter are padded."""
+        shapes = np.array([part.histories.shape[1:] for part in parts])
+        length, levels = shapes.max(axis=0).tolist()
+        padded = [part.latest(length, levels).astype(np.int32) for part in parts]
+        texts = tuple(text for part in parts for text in part.texts)
+        return cls(texts, np.concatenate([part.vectors for part in parts]), np.concatenate(padded))
+
+    @classmethod
     def of(
         cls,
         texts: Sequence[str],
@@ -43,7 +52,7 @@ class Prompts:
         return type(self)(tuple(self.texts[row] for row in rows), self.vectors[rows], self.histories[rows])
 
     def latest(self, length: int, levels: int) -> npt.NDArray[np.int64]:
-        """The latest `length` identifiers of every shopper, int64 [prompts, length, levels], −1 where there are none."""
+        """The latest identifiers of every shopper, int64 [prompts, length, levels], −1 where there are fewer."""
         found = np.full((len(self), length, levels), -1, np.int64)
         known = self.histories[:, :length]
         if known.size:

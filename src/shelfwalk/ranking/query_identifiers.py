@@ -53,10 +53,14 @@ def cache_key(query: str) -> str:
     return " ".join(query.lower().split())
 
 
+def cache_keys(queries: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The cache key of every query of a column."""
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(queries), r"\s+", " "))
+
+
 def most_frequent(queries: pa.ChunkedArray, capacity: int) -> list[str]:
     """The `capacity` most frequent cache keys of a column of queries, one entry a visit; ties follow the alphabet."""
-    keys = pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(queries), r"\s+", " "))
-    counts = pa.table({"query": keys}).group_by("query").aggregate([("query", "count")])
+    counts = pa.table({"query": cache_keys(queries)}).group_by("query").aggregate([("query", "count")])
     counts = counts.filter(pc.and_(pc.is_valid(counts["query"]), pc.not_equal(counts["query"], "")))
     ordered = counts.sort_by([("query_count", "descending"), ("query", "ascending")])
     frequent: list[str] = ordered["query"].slice(0, capacity).to_pylist()

@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from shelfwalk.channels.bm25 import Bm25Settings
 from shelfwalk.channels.generative import GenerativeSettings
 from shelfwalk.data.pseudo_queries import PseudoQuerySettings
-from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
+from shelfwalk.encoders.two_tower_settings import ShopperTowerSettings, TwoTowerSettings
 from shelfwalk.encoders.weights import DEFAULT_ENCODER
 from shelfwalk.errors import UserError
 from shelfwalk.generators.settings import GeneratorSettings, TrainingSettings
@@ -27,7 +27,10 @@ from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.settings import Settings
 
 _SUFFIX = ".toml"
-_TOKENIZER_KINDS = ("residual_kmeans", "hierarchical_kmeans", "rqvae", "cqsid", "hourglass")
+_KINDS = (
+    *("residual_kmeans", "hierarchical_kmeans", "rqvae", "cqsid", "hourglass", "swapped"),
+    *("items", "queries", "shoppers"),
+)
 
 
 class TextSettings(Settings):
@@ -140,8 +143,31 @@ class HourglassSettings(Settings):
         return self
 
 
+class SwappedSettings(Settings):
+    """Identifiers of another tokeniser with two of their levels in each other's place."""
+
+    kind: Literal["swapped"]
+    inner: Annotated[ResidualKMeansSettings | RqVaeSettings, Field(discriminator="kind")]
+    levels: tuple[int, int] = (1, 2)
+    """Which levels change places, counted from 1."""
+
+    @model_validator(mode="after")
+    def _the_levels_are_there(self) -> Self:
+        count = len(self.inner.level_sizes)
+        if self.levels[0] == self.levels[1] or not 1 <= min(self.levels) <= max(self.levels) <= count:
+            raise PydanticCustomError("levels", f"levels must be two different ones of {count}, counted from 1")
+        if isinstance(self.inner, RqVaeSettings) and self.inner.unique:
+            raise PydanticCustomError("levels", "inner.unique numbers items in the last level: set it to false")
+        return self
+
+
 TokenizerSettings = (
-    ResidualKMeansSettings | HierarchicalKMeansSettings | RqVaeSettings | CqSidSettings | HourglassSettings
+    ResidualKMeansSettings
+    | HierarchicalKMeansSettings
+    | RqVaeSettings
+    | CqSidSettings
+    | HourglassSettings
+    | SwappedSettings
 )
 
 
@@ -173,6 +199,8 @@ class Recipe(Settings):
     encoder: EncoderSettings = EncoderSettings()
     two_tower: TwoTowerSettings | None = None
     """Two towers over the encoder, trained on the pairs; without them the shelf's vectors are the encoder's."""
+    shopper_tower: ShopperTowerSettings | None = None
+    """Several heads and the shopper's history in the query tower; without it a query has one vector for all."""
     tokenizer: Annotated[TokenizerSettings, Field(discriminator="kind")] | None = None
     pseudo_queries: PseudoQuerySettings = PseudoQuerySettings()
     generator: GeneratorSettings = GeneratorSettings()
@@ -199,6 +227,21 @@ class Recipe(Settings):
         if self.ranker is not None and self.ranker.match_feature and self.tokenizer is None:
             raise PydanticCustomError(
                 "ranker", "ranker.match_feature compares identifiers: give a [tokenizer], or set it to false"
+            )
+        if self.shopper_tower is not None and self.two_tower is None:
+            raise PydanticCustomError("parts", "[shopper_tower] is a part of two towers: give [two_tower] as well")
+        return self
+
+    @model_validator(mode="after")
+    def _histories_are_learned_from(self) -> Self:
+        learned = any(stage.kind == "shoppers" for stage in self.training.stages or ())
+        if learned and self.generator.history_length is None:
+            raise PydanticCustomError(
+                "history", "A training stage on shoppers needs a generator that reads histories: set history_length"
+            )
+        if self.generator.history_length is not None and not learned:
+            raise PydanticCustomError(
+                "history", "generator.history_length is of no use without a training stage on shoppers: give one"
             )
         return self
 
@@ -249,8 +292,8 @@ def parse_recipe(text: str, source: str) -> Recipe:
 
 
 def _mistake(error: Any) -> str:
-    # Pydantic names the kind of tokeniser among the places; the file has no such table.
-    place = ".".join(str(part) for part in error["loc"] if part not in _TOKENIZER_KINDS) or "recipe"
+    # Pydantic names the kind of tokeniser or stage among the places; the file has no such table.
+    place = ".".join(str(part) for part in error["loc"] if part not in _KINDS) or "recipe"
     if error["type"] == "extra_forbidden":
         return f"{place}: there is no such setting"
     message = error["msg"].removeprefix("Value error, ")

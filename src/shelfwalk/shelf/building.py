@@ -4,9 +4,10 @@ In: a table of items, a recipe, and where there are any judgements or a search l
 the shelf. Every step leaves its files in the shelf's `building` folder, so that an interrupted build goes on after its
 last finished step; nothing is visible to readers before the one atomic rename at the end.
 
-    catalogue → vectors → training pairs → two towers → identifiers → generator → bm25 → efficiency → weights → publish
+    catalogue → vectors → training pairs → two towers → identifiers → visits → generator → bm25 → efficiency → weights
+    → ranker → publish
 
-A recipe may have no towers, or no identifiers and so no generator; the others are in every shelf.
+A recipe may have no towers, no ranker, no visits, or no identifiers and so no generator; the others are in every shelf.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from typing import Any
 import pyarrow as pa
 
 from shelfwalk.data.hashing import content_hash
+from shelfwalk.data.histories import refuse_anonymous
+from shelfwalk.data.labelled_pairs import LabelledPairs
+from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.encoders.weights import encoder_sha256, find_weights
 from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import Recipe
@@ -33,10 +37,14 @@ from shelfwalk.shelf.generations import CURRENT, open_for_building
 from shelfwalk.shelf.generator_step import train_generator
 from shelfwalk.shelf.identifier_step import fit_identifiers, refuse_unfit
 from shelfwalk.shelf.pair_step import logged_pairs, make_pairs
+from shelfwalk.shelf.ranker_step import RankerInputs, labelled_pairs, train_ranker
+from shelfwalk.shelf.shopper_tower_step import train_towers_for_shoppers
+from shelfwalk.shelf.stage_examples import GeneratorInputs
 from shelfwalk.shelf.steps import StepResult, Steps
 from shelfwalk.shelf.tower_step import train_towers
 from shelfwalk.shelf.training_tables import TrainingTables
 from shelfwalk.shelf.vectors import Vectors
+from shelfwalk.shelf.visit_step import learns_from_shoppers, refuse_unfit_log, write_visits
 from shelfwalk.shelf.weight_step import settle_weights
 from shelfwalk.version import __version__
 
@@ -64,6 +72,10 @@ def build_shelf(
         refuse_unfit(items, recipe.tokenizer, seed)
     own_backbone = backbone_files(recipe.generator)
     tables = tables or TrainingTables()
+    refuse_unfit_log(recipe, tables.events)
+    if recipe.shopper_tower is not None and recipe.shopper_tower.history_length and tables.events is not None:
+        refuse_anonymous(tables.events)
+    labelled = None if recipe.ranker is None else labelled_pairs(items, tables)
     logged = logged_pairs(items, tables)
     weights_folder = find_weights(recipe.encoder.model)
     fingerprint = _fingerprint(items, weights_folder, tables, seed)
@@ -72,16 +84,16 @@ def build_shelf(
         build = Build(items, recipe, weights_folder, seed, threads, progress, steps)
         catalogue = build.step("catalogue", lambda folder, _: write_catalogue(build, folder))
         text_vectors = build.step("vectors", lambda folder, _: encode_items(build, folder), recipe.text, recipe.encoder)
-        pairs = build.step(
-            "pairs", lambda folder, _: make_pairs(build, text_vectors, logged, folder), recipe.pseudo_queries
-        )
+        pairs = _pairs(build, text_vectors, logged)
+        # What follows reads from disk what the step has left.
+        del logged
         parts = [catalogue, text_vectors, pairs]
         vectors = Vectors(text_vectors, pairs)
         if recipe.two_tower is not None:
-            towers = _towers(build, text_vectors, pairs)
+            towers = _towers(build, tables.events, text_vectors, pairs)
             parts.append(towers)
             vectors = Vectors(towers, towers)
-        generative = _generative_steps(build, vectors, text_vectors, pairs, own_backbone)
+        generative = _generative_steps(build, tables.events, vectors, text_vectors, pairs, own_backbone)
         # After what takes minutes, so that another beam, word index or weight does not ask for it again.
         bm25 = build.step("bm25", lambda folder, _: index_words(build, folder), recipe.bm25)
         efficiency = build.step("efficiency", lambda folder, _: write_efficiency(build, tables.events, folder))
@@ -92,22 +104,49 @@ def build_shelf(
             recipe.fusion,
         )
         parts += [*generative, bm25, efficiency, weights]
+        if labelled is not None:
+            identifiers, generator = generative or (None, None)
+            inputs = RankerInputs(vectors, text_vectors, bm25, efficiency, pairs, identifiers, generator, tables.events)
+            parts.append(_ranker(build, inputs, labelled))
         staging = _stage(builder.folder / "staging", parts)
         name = builder.publish(staging, recipe.model_dump(mode="json"), _facts(build, parts))
         builder.remove_old(2)
         return name
 
 
-def _towers(build: Build, text_vectors: StepResult, pairs: StepResult) -> StepResult:
-    settings = build.recipe.two_tower
+def _pairs(build: Build, text_vectors: StepResult, logged: QueryItemPairs) -> StepResult:
+    return build.step(
+        "pairs", lambda folder, _: make_pairs(build, text_vectors, logged, folder), build.recipe.pseudo_queries
+    )
+
+
+def _towers(build: Build, events: pa.Table | None, text_vectors: StepResult, pairs: StepResult) -> StepResult:
+    settings, shopper = build.recipe.two_tower, build.recipe.shopper_tower
     assert settings is not None
-    return build.step("towers", lambda folder, _: train_towers(build, settings, text_vectors, pairs, folder), settings)
+
+    def train(folder: Path, _: Path) -> dict[str, Any]:
+        if shopper is None:
+            return train_towers(build, settings, text_vectors, pairs, folder)
+        return train_towers_for_shoppers(build, settings, shopper, events, text_vectors, pairs, folder)
+
+    return build.step("towers", train, settings, shopper)
+
+
+def _ranker(build: Build, inputs: RankerInputs, labelled: LabelledPairs) -> StepResult:
+    settings = build.recipe.ranker
+    assert settings is not None
+    return build.step("ranker", lambda folder, _: train_ranker(build, settings, inputs, labelled, folder), settings)
 
 
 def _generative_steps(
-    build: Build, vectors: Vectors, text_vectors: StepResult, pairs: StepResult, own_backbone: BackboneFiles | None
+    build: Build,
+    events: pa.Table | None,
+    vectors: Vectors,
+    text_vectors: StepResult,
+    pairs: StepResult,
+    own_backbone: BackboneFiles | None,
 ) -> tuple[StepResult, StepResult] | tuple[()]:
-    """The identifiers and the generator, where the recipe has them."""
+    """The identifiers and the generator, where the recipe has them; visits, where it learns from shoppers."""
     recipe, tokenizer = build.recipe, build.recipe.tokenizer
     if tokenizer is None:
         return ()
@@ -116,10 +155,13 @@ def _generative_steps(
         lambda folder, kept: fit_identifiers(build, tokenizer, vectors, pairs, folder, kept),
         tokenizer,
     )
-    text_encoder = text_vectors.folder / layout.TEXT_ENCODER
+    visits = None
+    if events is not None and learns_from_shoppers(recipe):
+        visits = build.step("visits", lambda folder, _: write_visits(build, events, pairs, folder), recipe.generator)
+    inputs = GeneratorInputs(vectors, text_vectors.folder / layout.TEXT_ENCODER, identifiers, pairs, visits)
     generator = build.step(
         "generator",
-        lambda folder, kept: train_generator(build, vectors, text_encoder, identifiers, pairs, folder, kept),
+        lambda folder, kept: train_generator(build, inputs, folder, kept),
         recipe.generator,
         recipe.training,
         own_backbone,

@@ -1,69 +1,84 @@
-"""The step of a build that trains the generator and exports what searching needs of it."""
+"""The step of a build that trains the generator, stage by stage, and exports what searching needs of it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shelfwalk.encoders.onnx import EncoderCard, OnnxTextEncoder
-from shelfwalk.generators.examples import Asked, QueryExamples
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
-from shelfwalk.shelf.identifier_step import codes_of_items, open_trie
+from shelfwalk.shelf.identifier_step import open_trie
 from shelfwalk.shelf.int8_choice import choose_int8
 from shelfwalk.shelf.pair_step import read_pairs
-from shelfwalk.shelf.steps import StepResult
-from shelfwalk.shelf.vectors import Vectors
+from shelfwalk.shelf.stage_examples import GeneratorInputs, StageExamples
+
+if TYPE_CHECKING:
+    from shelfwalk.generators.stages import Stage
+
+WITHOUT_STAGES = "pairs"
+"""The name of the one stage of a recipe that declares none."""
 
 
-def train_generator(
-    build: Build,
-    vectors: Vectors,
-    text_encoder: Path,
-    identifiers: StepResult,
-    pairs: StepResult,
-    folder: Path,
-    checkpoints: Path,
-) -> dict[str, Any]:
-    """Train the decoder, and the encoder at `text_encoder` where the recipe says so, and export both."""
+def train_generator(build: Build, inputs: GeneratorInputs, folder: Path, checkpoints: Path) -> dict[str, Any]:
+    """Train the decoder, and the encoder where the recipe says so, and export both."""
     import torch
 
-    from shelfwalk.encoders.export import export_onnx
     from shelfwalk.generators.decoder_backbone import DecoderBackbone
-    from shelfwalk.generators.training import Trainer
+    from shelfwalk.generators.stages import IdentifierCard, run_stages
     from shelfwalk.shelf.backbones import make_backbone
 
     torch.set_num_threads(build.threads)
     torch.manual_seed(build.seed)
-    item_vectors, settings, read = np.asarray(vectors.items()), build.recipe.training, read_pairs(pairs)
-    sizes = tuple(identifiers.facts["level_sizes"])
-    backbone = make_backbone(build, item_vectors.shape[1], sizes)
-    examples = QueryExamples(
-        Asked(read.queries, vectors.queries()),
-        Asked(build.items["title"].to_pylist(), item_vectors),
-        codes_of_items(identifiers),
-        read.mixed(settings.logged_share),
-        read.to_choose_by(),
-        settings.item_share,
-    )
-    trainer = Trainer(backbone, examples, settings, build.seed, checkpoints)
-    stage = "Training the generator"
-    report = trainer.run(lambda step, loss: build.progress(f"{stage} (loss {loss:.2f})", step, settings.steps))
+    sizes = tuple(inputs.identifiers.facts["level_sizes"])
+    backbone = make_backbone(build, inputs.vectors.items().shape[1], sizes)
+    made = StageExamples(build, inputs, checkpoints / "examples", texts=backbone.reads_texts)
+    identifiers = IdentifierCard.of(made.codes, sizes)
+
+    def progress(stage: Stage, step: int, loss: float, speed: float) -> None:
+        on = "" if build.recipe.training.stages is None else f" on {stage.name}"
+        told = f"Training the generator{on} (loss {loss:.2f}, {speed:,.0f} examples/s)"
+        build.progress(told, step, stage.settings.steps)
+
+    reports = run_stages(backbone, _stages(build, made), identifiers, build.seed, checkpoints, progress)
     build.progress("Exporting the generator", 0, 1)
     backbone.export(folder / layout.GENERATOR)
     encoder: Path | None = None
     if isinstance(backbone, DecoderBackbone) and backbone.encoder is not None:
         encoder = folder / layout.GENERATOR_ENCODER
-        card = OnnxTextEncoder(text_encoder).card
-        own = EncoderCard(f"{card.name}, fine-tuned", "of this shelf", card.dimensions, card.token_limit, "float32")
-        export_onnx(backbone.encoder.eval(), encoder, own)
+        _export_encoder(backbone.encoder, inputs.text_encoder, encoder)
     build.progress("Exporting the generator", 1, 1)
-    facts = {"training": asdict(report)}
-    if not build.recipe.generator.int8:
-        return facts
-    return facts | choose_int8(
-        folder / layout.GENERATOR, open_trie(identifiers), read, np.asarray(vectors.queries()), encoder
-    )
+    facts: dict[str, Any] = {
+        "training": asdict(reports[-1].training),
+        "examples_per_second": [report.examples_per_second for report in reports],
+    }
+    if build.recipe.training.stages is not None:
+        facts["stages"] = [{"name": report.name, **asdict(report.training)} for report in reports]
+    if build.recipe.generator.int8:
+        pairs, trie = read_pairs(inputs.pairs), open_trie(inputs.identifiers)
+        facts |= choose_int8(folder / layout.GENERATOR, trie, pairs, np.asarray(inputs.vectors.queries()), encoder)
+    return facts if inputs.visits is None else {**facts, "visits": inputs.visits.facts}
+
+
+def _stages(build: Build, made: StageExamples) -> list[Stage]:
+    from shelfwalk.generators.stages import Stage
+
+    training = build.recipe.training
+    if training.stages is None:
+        return [Stage(WITHOUT_STAGES, made.without_stages(training), training)]
+    return [
+        Stage(stage.kind, made.of(stage, settings), settings)
+        for stage, settings in ((stage, training.of_stage(stage)) for stage in training.stages)
+    ]
+
+
+def _export_encoder(encoder: Any, text_encoder: Path, folder: Path) -> None:
+    """Export the encoder that was fine-tuned from the one in `text_encoder`."""
+    from shelfwalk.encoders.export import export_onnx
+
+    card = OnnxTextEncoder(text_encoder).card
+    own = EncoderCard(f"{card.name}, fine-tuned", "of this shelf", card.dimensions, card.token_limit, "float32")
+    export_onnx(encoder.eval(), folder, own)

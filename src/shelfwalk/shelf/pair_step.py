@@ -27,8 +27,6 @@ from shelfwalk.shelf.training_tables import TrainingTables
 
 PAIRS = "pairs.npy"
 QUERY_VECTORS = "query_vectors.npy"
-LOGGED_SHARE = 0.5
-"""Of the pairs that a generator learns from, where a recipe does not say: a log speaks as shoppers do."""
 _BLOCK = 4_096
 ENOUGH_LOGGED = 1_000
 """Logged queries of which some are held out; of fewer, all are trained on."""
@@ -110,28 +108,6 @@ class TrainingPairs:
         """The held-out pairs that a choice is made by: those of logged queries where there are any."""
         logged = self.of_source(self.held_out, logged=True)
         return logged if len(logged) else self.held_out
-
-    def mixed(self, logged_share: float | None) -> QueryItemPairs:
-        """The pairs to learn from, those of the smaller source repeated until `logged_share` of them is logged.
-
-        Without a log, or at a share of 0 or 1, they are the pairs of one source, each once.
-        """
-        share = LOGGED_SHARE if logged_share is None else logged_share
-        parts = {logged: self.of_source(self.train, logged=logged) for logged in (True, False)}
-        shares = {True: share, False: 1 - share}
-        present = [part for logged, part in parts.items() if len(part) and shares[logged] > 0]
-        if len(present) < 2:
-            return present[0] if present else self.train
-        # The source that is short of its share gives the size.
-        total = max(len(part) / shares[logged] for logged, part in parts.items())
-        sizes = {logged: round(total * shares[logged]) for logged in parts}
-        rows = [np.resize(np.arange(len(part)), sizes[logged]) for logged, part in parts.items()]
-        repeated = [part.take(chosen) for part, chosen in zip(parts.values(), rows, strict=True)]
-        return QueryItemPairs(
-            self.queries,
-            np.concatenate([part.query_rows for part in repeated]),
-            np.concatenate([part.item_rows for part in repeated]),
-        )
 
 
 def read_pairs(step: StepResult) -> TrainingPairs:

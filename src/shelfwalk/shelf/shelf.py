@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 from shelfwalk.channels.channel import Channel, Evidence, Hits, Request
 from shelfwalk.channels.fusion import evidence_of_row, fuse
-from shelfwalk.channels.names import BASE_CHANNELS, BASELINE, CHANNELS, FUSED
+from shelfwalk.channels.names import BASE_CHANNELS, BASELINE, CHANNELS, FUSED, RANKED
 from shelfwalk.data.shopper_history import history_rows
 from shelfwalk.errors import UserError
 from shelfwalk.shelf import layout
@@ -30,12 +31,18 @@ if TYPE_CHECKING:
     from shelfwalk.channels.bm25 import Bm25Channel
     from shelfwalk.channels.dense import DenseChannel
     from shelfwalk.channels.generative import GenerativeChannel, TextEncoder
+    from shelfwalk.channels.relevance_ranker import IdentifierMatch, RelevanceRanker
     from shelfwalk.constraints.item_filter import FilterColumns, ItemFilter
+    from shelfwalk.generators.time_budget import Choice, CostModel
+    from shelfwalk.ranking.ranker_settings import RankerSettings
     from shelfwalk.recipes.recipe import Recipe
+    from shelfwalk.shelf.ranker_files import SavedRanker
 
 DEPTH = 300
 """Items that each channel hands to fusion, at least."""
 MOST_RESULTS = 1_000
+_TYPICAL = 4
+"""Training queries that searches are timed on."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +92,41 @@ class Shelf:
         return cls(folder, manifest, threads, beam)
 
     def with_beam(self, beam: int) -> Shelf:
-        """The same generation, searched with another beam."""
-        return Shelf(self.folder, self.manifest, self._threads, beam)
+        """The same generation, searched with another beam; what is open is shared."""
+        other = copy(self)
+        other._beam = beam
+        other.__dict__.pop("ranker", None)
+        if "generative" in self.__dict__:
+            other.__dict__["generative"] = self.generative.with_beam(beam)
+        return other
+
+    def within(self, milliseconds: float) -> tuple[Shelf, Choice]:
+        """This shelf with the widest beam whose searches take no longer on this machine, and which that is.
+
+        The first call measures, for a second or so, what searches cost at each of some widths as the machine is now.
+        Raises UserError if no time is given, or the shelf has no generator.
+        """
+        if not milliseconds > 0:
+            raise UserError(f"The time for a search is {milliseconds:g} ms: give more than 0.")
+        choice = self._costs.widest_within(milliseconds)
+        return self.with_beam(choice.width), choice
+
+    @cached_property
+    def _costs(self) -> CostModel:
+        from shelfwalk.generators.time_budget import WIDTHS, CostModel
+
+        if not self.is_generative:
+            raise UserError("This shelf has no generator, so there is no beam to choose: search it without a time.")
+        self.search(self._typical_queries[0])  # Opens what the widths then share.
+        shelves = {width: self.with_beam(width) for width in WIDTHS}
+        return CostModel.measured(lambda query, width: shelves[width].search(query), self._typical_queries)
+
+    @property
+    def _typical_queries(self) -> list[str]:
+        import pyarrow.parquet as pq
+
+        queries = pq.read_table(self.folder / layout.TRAINING_QUERIES, columns=["query"])["query"]
+        return [query.as_py() for query in queries[:: max(len(queries) // _TYPICAL, 1)] if query.as_py().strip()]
 
     @staticmethod
     def build(
@@ -108,7 +148,7 @@ class Shelf:
         self,
         query: str,
         k: int = 10,
-        channel: str = FUSED,
+        channel: str | None = None,
         *,
         item_filter: ItemFilter | None = None,
         shopper: Sequence[str] = (),
@@ -116,6 +156,7 @@ class Shelf:
     ) -> Answer:
         """The `k` best items of a channel for a query, each with its evidence unless `explain` is off.
 
+        Without a channel it is the ranked list where the shelf has a ranker, and the fused one otherwise.
         `item_filter`: only items that pass it are found, by every channel; `filters` makes them. `shopper`: ids of what
         the shopper had clicked or bought, most recent first; a recipe without shoppers does not look at them, and one
         with shoppers at no more of them than it has learned from.
@@ -127,11 +168,12 @@ class Shelf:
         if not 1 <= k <= MOST_RESULTS:
             raise UserError(f"k is {k}: ask for 1 to {MOST_RESULTS} items.")
         started = time.perf_counter()
+        channel = channel or self.best_channel
         hits = self.hits(query, k, (channel,), item_filter, shopper)
         chosen = hits[channel]
         rows = chosen.rows[:k]
         shown = self.items.select(["item_id", "title"]).take(pa.array(rows, pa.int64())).to_pylist()
-        sources = [name for name in BASE_CHANNELS if name in hits]
+        sources = [name for name in (*BASE_CHANNELS, RANKED) if name in hits]
         results = tuple(
             Result(
                 position + 1,
@@ -147,7 +189,18 @@ class Shelf:
     @property
     def channels(self) -> tuple[str, ...]:
         """The names of the channels that this shelf has."""
-        return tuple(name for name in CHANNELS if name != "generative" or self.is_generative)
+        found = tuple(name for name in CHANNELS if name != "generative" or self.is_generative)
+        return (*found, RANKED) if self.has_ranker else found
+
+    @property
+    def best_channel(self) -> str:
+        """The last of the shelf's lists: ranked where it has a ranker, else fused."""
+        return RANKED if self.has_ranker else FUSED
+
+    @property
+    def has_ranker(self) -> bool:
+        """Whether a relevance model can reorder its fused list."""
+        return "ranker" in self.recorded
 
     @property
     def is_generative(self) -> bool:
@@ -167,20 +220,33 @@ class Shelf:
         unknown = [name for name in channels if name not in self.channels]
         if unknown:
             raise UserError(f'There is no channel "{unknown[0]}": take one of {", ".join(self.channels)}.')
-        fusions = {name: self.fusion_weights(name) for name in channels if name in (BASELINE, FUSED)}
-        needed = {*channels, *(part for weights in fusions.values() for part in weights)}
+        asked = {*channels, FUSED} if RANKED in channels else {*channels}
+        fusions = {name: self.fusion_weights(name) for name in (BASELINE, FUSED) if name in asked}
+        needed = {*asked, *(part for weights in fusions.values() for part in weights)}
         depth = max(k, DEPTH) if fusions else k
+        most = max(k, self.ranker.depth) if RANKED in channels else k
         request = self.request(query, item_filter, shopper, encoded=bool(needed - {"bm25"}))
         hits = {name: self.channel(name).search(request, depth) for name in BASE_CHANNELS if name in needed}
-        return {**hits, **{name: fuse(hits, weights, k) for name, weights in fusions.items()}}
+        hits |= {name: fuse(hits, weights, most if name == FUSED else k) for name, weights in fusions.items()}
+        if RANKED in channels:
+            hits[RANKED] = self.ranker.reordered(request, hits[FUSED], k)
+            hits[FUSED] = hits[FUSED].first(k)
+        return hits
 
     def request(
         self, query: str, item_filter: ItemFilter | None = None, shopper: Sequence[str] = (), *, encoded: bool = True
     ) -> Request:
         """What a channel is asked; without a vector where it is not `encoded`. Raises UserError as `search`."""
+        from shelfwalk.encoders.shopper_tower import ShopperTextEncoder, between
+
         history = history_rows(self.items["item_id"], shopper)
-        vector = self._query_vector(query) if encoded else np.empty(0, np.float32)
-        return Request(query, vector, item_filter, history)
+        if not encoded:
+            return Request(query, np.empty(0, np.float32), item_filter, history)
+        encoder = self.encoder
+        if not isinstance(encoder, ShopperTextEncoder):
+            return Request(query, encoder.encode([query])[0], item_filter, history)
+        heads = encoder.heads(query, history)
+        return Request(query, between(heads), item_filter, history, heads)
 
     def fusion_weights(self, name: str) -> dict[str, float]:
         """The weights of the channels in a fused channel."""
@@ -202,6 +268,15 @@ class Shelf:
             *(self._tower_facts() if "two_tower" in facts else ()),
             *(self._identifier_facts() if self.is_generative else ()),
             ("fused weights", _named(self.fusion_weights(FUSED))),
+            *(self._ranker_facts() if self.has_ranker else ()),
+        ]
+
+    def _ranker_facts(self) -> list[tuple[str, str]]:
+        facts = self.recorded["ranker"]
+        source = "held-out queries of the log" if facts["held_out"] else "queries that the rest learnt from as well"
+        return [
+            ("ranker", f"{facts['pairs']:,} pairs of {facts['queries']:,} {source}"),
+            ("cached queries", f"{facts['cached_queries']:,}"),
         ]
 
     def _tower_facts(self) -> list[tuple[str, str]]:
@@ -267,11 +342,15 @@ class Shelf:
 
     @cached_property
     def encoder(self) -> TextEncoder:
-        """The text encoder of queries: the pretrained one, with the query tower on top where the shelf has one."""
+        """The text encoder of queries: the pretrained one, with a query tower on top where the shelf has one."""
         from shelfwalk.encoders.onnx import OnnxTextEncoder
+        from shelfwalk.encoders.shopper_tower import ShopperTextEncoder, ShopperTower
         from shelfwalk.encoders.two_tower import Tower, TowerTextEncoder
 
         encoder = OnnxTextEncoder(self.folder / layout.TEXT_ENCODER, self._threads)
+        of_shoppers = self.folder / layout.SHOPPER_TOWER
+        if of_shoppers.is_dir():
+            return ShopperTextEncoder(encoder, ShopperTower.open(of_shoppers), self.vectors)
         tower = self.folder / layout.QUERY_TOWER
         return TowerTextEncoder(encoder, Tower.open(tower)) if tower.is_dir() else encoder
 
@@ -311,9 +390,37 @@ class Shelf:
             efficiency=self.efficiency,
         )
 
-    def _query_vector(self, query: str) -> npt.NDArray[np.float32]:
-        vector: npt.NDArray[np.float32] = self.encoder.encode([query])[0]
-        return vector
+    @cached_property
+    def ranker(self) -> RelevanceRanker:
+        """Reorders fused lists; raises UserError if the shelf has none, or one that is damaged or not its own."""
+        from shelfwalk.channels.pair_features import PairFeatures
+        from shelfwalk.channels.relevance_ranker import RelevanceFeatures, RelevanceRanker
+
+        saved = self._saved_ranker
+        match = self._identifier_match(saved.settings) if saved.settings.match_feature else None
+        features = RelevanceFeatures(PairFeatures(self.items, self.vectors, self.bm25, self.dense), match)
+        return RelevanceRanker(saved.model, features, saved.settings.depth)
+
+    @property
+    def ranker_queries(self) -> tuple[str, ...]:
+        """The queries that the ranker learnt from; raises as `ranker` does."""
+        return self._saved_ranker.queries
+
+    @cached_property
+    def _saved_ranker(self) -> SavedRanker:
+        from shelfwalk.shelf.ranker_files import SavedRanker, tokenizer_name
+
+        if not self.has_ranker:
+            raise UserError("This shelf has no ranker: build it with a recipe that has [ranker], as dsirm.")
+        return SavedRanker.open(self.folder / layout.RANKER, tokenizer_name(self.folder / layout.TOKENIZER))
+
+    def _identifier_match(self, settings: RankerSettings) -> IdentifierMatch:
+        from shelfwalk.channels.relevance_ranker import IdentifierMatch
+        from shelfwalk.ranking.query_identifiers import QueryCache
+
+        path = self.folder / layout.QUERY_CACHE
+        cache = QueryCache.open(path, self.generative.trie.levels) if path.exists() else None
+        return IdentifierMatch(self.generative, settings, cache)
 
 
 def _checked_items(items: pa.Table) -> pa.Table:

@@ -12,6 +12,7 @@ from shelfwalk.recipes.recipe import (
     HourglassSettings,
     ResidualKMeansSettings,
     RqVaeSettings,
+    SwappedSettings,
     TokenizerSettings,
 )
 from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
@@ -25,6 +26,7 @@ from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.rqvae import RQVAETokenizer
 from shelfwalk.tokenizers.rqvae_settings import RQVAESettings
 from shelfwalk.tokenizers.shortened import ShortenedTokenizer
+from shelfwalk.tokenizers.swapped import SwappedTokenizer
 from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
 
 _NOT_OF_THE_NETWORK = {"kind", "logged_pairs_only", "cluster_cap", "most_groups"}
@@ -43,6 +45,8 @@ def tokenizer_of(settings: TokenizerSettings, seed: int) -> ItemTokenizer:
     if isinstance(settings, HourglassSettings):
         removal = Removal(settings.level, settings.most_used, settings.share)
         return ShortenedTokenizer(tokenizer_of(settings.inner, seed), removal)
+    if isinstance(settings, SwappedSettings):
+        return SwappedTokenizer(tokenizer_of(settings.inner, seed), *settings.levels)
     return _cqsid(settings, seed)
 
 

@@ -27,6 +27,8 @@ class Vectors:
         return vectors
 
     def queries(self) -> npt.NDArray[np.float32]:
-        """Unit vectors of the distinct training queries [queries, dimensions]."""
-        vectors: npt.NDArray[np.float32] = np.load(self.of_queries.folder / QUERY_VECTORS, allow_pickle=False)
+        """Unit vectors of the distinct training queries [queries, dimensions], memory-mapped."""
+        vectors: npt.NDArray[np.float32] = np.load(
+            self.of_queries.folder / QUERY_VECTORS, mmap_mode="r", allow_pickle=False
+        )
         return vectors

@@ -38,7 +38,7 @@ def settle_weights(
     channels: dict[str, Channel] = {"bm25": words, "dense": DenseChannel(vectors.items(), build.threads)}
     facts: dict[str, Any] = {}
     if identifiers is not None and generator is not None:
-        generative = _generative(build, vectors, words, efficiency, identifiers, generator)
+        generative = open_generative(build, vectors, words, efficiency, identifiers, generator)
         facts["in_cluster"] = _settle_in_cluster(generative, queries)
         generative.settings = generative.settings.model_copy(update=facts["in_cluster"]["weights"])
         channels["generative"] = generative
@@ -50,7 +50,7 @@ def settle_weights(
     return {**facts, "fusion": fusion, "settled_on": len(queries)}
 
 
-def _generative(
+def open_generative(
     build: Build,
     vectors: Vectors,
     words: Bm25Channel,
@@ -58,6 +58,7 @@ def _generative(
     identifiers: StepResult,
     generator: StepResult,
 ) -> GenerativeChannel:
+    """The generative channel of the steps so far, as the recipe sets it."""
     own = generator.folder / layout.GENERATOR_ENCODER
     return GenerativeChannel(
         open_generator(generator.folder / layout.GENERATOR, build.threads),

@@ -15,6 +15,7 @@ from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.rqvae import RQVAETokenizer
 from shelfwalk.tokenizers.shortened import ShortenedTokenizer
+from shelfwalk.tokenizers.swapped import SwappedTokenizer
 from shelfwalk.tokenizers.tokenizer_files import DESCRIPTION, read_description
 from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
 
@@ -34,6 +35,8 @@ def open_tokenizer(folder: Path) -> ItemTokenizer:
         return CappedTokenizer.open(folder, open_tokenizer)
     if kind == ShortenedTokenizer.kind:
         return ShortenedTokenizer.open(folder, open_tokenizer)
+    if kind == SwappedTokenizer.kind:
+        return SwappedTokenizer.open(folder, open_tokenizer)
     if kind == UniqueTokenizer.kind:
         return UniqueTokenizer.open(folder, open_tokenizer)
     raise UserError(f"{folder / DESCRIPTION} names the tokeniser '{kind}', which this version of shelfwalk lacks.")

@@ -1,0 +1,126 @@
+"""Who comes first inside a generated cluster: our score against the published look-up order, on one shelf.
+
+    python benchmarks/in_cluster.py demo/standard-market-shelves/cqsid-query-seed0.shelf demo/standard-market \\
+        --name standard-market
+
+asks a built shelf every query of the data and ranks what the same beams reach in several ways; nothing is built anew:
+
+    generative           ours: cosine, path probability and words (ranking/in_cluster.py)
+    lookup-clicks        the published order (ranking/lookup_order.py), efficiency = smoothed clicks an impression of
+                         the data's log, where it has one
+    lookup-popularity    the published order, efficiency = the catalogue's popularity
+    lookup-cosine        clusters in beam order as well, but inside them the nearest item to the query first: what is
+                         left to ours then is that a near item of a later cluster may come first
+    lookup-random        the published order with a random efficiency: what an order of any use must beat
+
+The published orders keep 1,000 items. A line with the paired comparisons goes to
+benchmarks/results/in-cluster/NAME.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shelfwalk.channels.channel import Hits
+from shelfwalk.channels.generative import GenerativeChannel
+from shelfwalk.data.adapter import Dataset
+from shelfwalk.evaluation.rankings import Rankings
+from shelfwalk.shelf.shelf import Shelf
+
+RESULTS = Path(__file__).parent / "results" / "in-cluster"
+BUDGET = 1_000
+DEPTH = 300
+COSINE = "lookup-cosine"
+MEASURES = ("R@10", "R@100", "nDCG@10", "RR")
+
+
+def arms_of(shelf: Shelf, dataset: Dataset) -> dict[str, GenerativeChannel]:
+    from shelfwalk.ranking.efficiency import efficiency_of
+
+    random = np.random.default_rng(0).random(shelf.items.num_rows).astype(np.float32)
+    orders = {"lookup-popularity": efficiency_of(shelf.items), "lookup-random": random}
+    if dataset.searches is not None:
+        orders = {"lookup-clicks": efficiency_of(shelf.items, dataset.searches), **orders}
+    ours = shelf.generative
+    return {ours.name: ours} | {name: ours.in_published_order(by, BUDGET) for name, by in orders.items()}
+
+
+def evenly_spaced(queries: pa.Table, most: int | None) -> pa.Table:
+    count = queries.num_rows if most is None else min(most, queries.num_rows)
+    return queries.take(pa.array(np.linspace(0, queries.num_rows - 1, count).astype(int)))
+
+
+def rank(shelf: Shelf, arms: Mapping[str, GenerativeChannel], queries: pa.Table) -> list[Rankings]:
+    """What each arm makes of the same beams."""
+    from shelfwalk.channels.channel import Request
+    from shelfwalk.terminal import shown_progress
+
+    texts, item_ids = queries["query"].to_pylist(), np.asarray(shelf.items["item_id"].to_pylist(), dtype=object)
+    found: dict[str, list[Hits]] = {name: [] for name in (*arms, COSINE)}
+    with shown_progress() as progress:
+        for number, (text, vector) in enumerate(zip(texts, shelf.encoder.encode(texts), strict=True)):
+            request = Request(text, vector)
+            beams = shelf.generative.generate([request])
+            nearest = np.asarray(shelf.vectors @ vector)
+            of_query = {COSINE: shelf.generative.in_published_order(nearest, BUDGET)}
+            for name, channel in {**arms, **of_query}.items():
+                found[name].append(channel.search_beams(request, beams, DEPTH))
+            progress("Asking queries", number + 1, len(texts))
+    query_ids = tuple(queries["query_id"].to_pylist())
+    return [
+        Rankings(
+            name, query_ids, [item_ids[one.rows].tolist() for one in of_arm], [one.scores.tolist() for one in of_arm]
+        )
+        for name, of_arm in found.items()
+    ]
+
+
+def main() -> None:
+    from shelfwalk.data.dataset import open_dataset
+    from shelfwalk.evaluation.evaluate import evaluate
+    from shelfwalk.evaluation.results import append_evaluation, result_of
+    from shelfwalk.evaluation.shelf_evaluation import data_hash
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shelf", type=Path)
+    parser.add_argument("data", type=Path, help="the folder of the data")
+    parser.add_argument("--name", required=True, help="of the results file")
+    parser.add_argument("--queries", type=int, help="so many of them, evenly spaced [default: all]")
+    arguments = parser.parse_args()
+    shelf, dataset = Shelf.open(arguments.shelf), open_dataset(arguments.data)
+    if dataset.queries is None or dataset.judgements is None:
+        raise SystemExit(f"The data {dataset.name} has no queries with judgements.")
+    arms = arms_of(shelf, dataset)
+    queries = evenly_spaced(dataset.queries, arguments.queries)
+    judgements = dataset.judgements.filter(
+        pc.is_in(dataset.judgements["query_id"], queries["query_id"].combine_chunks())
+    )
+    rankings = rank(shelf, arms, queries)
+    ours, *published = [ranking.channel for ranking in rankings]
+    pairs = [(ours, name) for name in published]
+    evaluation = evaluate(rankings, judgements, queries, compared=pairs, compared_measures=MEASURES, fusions=())
+    facts = shelf.recorded
+    result = result_of(
+        evaluation,
+        data_hash=data_hash(dataset.items, queries, judgements),
+        recipe=shelf.recipe["name"],
+        recipe_hash=facts["recipe_hash"],
+        seed=facts["seed"],
+        identifiers=facts.get("tokenizer"),
+    )
+    append_evaluation(RESULTS / f"{arguments.name}.jsonl", result)
+    for name, measured in evaluation.figures.items():
+        print(name, " ".join(f"{measure} {measured[measure]:.4f}" for measure in MEASURES))
+    for compared in evaluation.comparisons:
+        low, mean, high = compared.outcome.low, compared.outcome.mean, compared.outcome.high
+        print(f"{compared.first} − {compared.second} {compared.measure}: {mean:+.4f} [{low:+.4f}, {high:+.4f}]")
+
+
+if __name__ == "__main__":
+    main()
