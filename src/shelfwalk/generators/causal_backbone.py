@@ -34,8 +34,6 @@ from shelfwalk.generators.settings import TrainingSettings
 class CausalBackbone(Backbone):
     """A model that goes on with identifiers where a prompt ends."""
 
-    reads_texts = True
-
     def __init__(
         self, loaded: LanguageModel, level_sizes: tuple[int, ...], prompt_tokens: int, lora_rank: int | None = None
     ) -> None:

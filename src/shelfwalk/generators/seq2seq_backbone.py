@@ -37,8 +37,6 @@ from shelfwalk.generators.settings import TrainingSettings
 class Seq2SeqBackbone(Backbone):
     """A model whose decoder writes identifiers."""
 
-    reads_texts = True
-
     def __init__(
         self, loaded: LanguageModel, level_sizes: tuple[int, ...], prompt_tokens: int, lora_rank: int | None = None
     ) -> None:
