@@ -45,6 +45,7 @@ def test_what_a_shelf_holds(small_shop: SmallShop) -> None:
     assert tops == {value for name, value in vars(layout).items() if name.isupper()} - {
         layout.GENERATOR_ENCODER,
         layout.QUERY_TOWER,
+        layout.SHOPPER_TOWER,
         layout.RANKER,
         layout.QUERY_CACHE,
     }
