@@ -38,6 +38,7 @@ LAYERS = (*GROUND, *ROOMS, *TOP)
 HEAVY = {"torch", "transformers", "sentence_transformers", "matplotlib", "pandas", "ir_measures", "jinja2", "sklearn"}
 SEARCH_PATH = ("shelfwalk.cli", "shelfwalk.terminal", "shelfwalk.shelf.shelf", "shelfwalk.channels.bm25")
 SEARCH_PATH += ("shelfwalk.channels.dense", "shelfwalk.channels.generative", "shelfwalk.generators.onnx_generator")
+SEARCH_PATH += ("shelfwalk.generators.open_generator", "shelfwalk.generators.seq2seq_generator")
 SEARCH_PATH += ("shelfwalk.encoders.onnx", "shelfwalk.constraints.trie", "shelfwalk.recipes.recipe")
 
 
