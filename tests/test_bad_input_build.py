@@ -45,7 +45,7 @@ def refused_build(small_shop: SmallShop, run_command: Run, tmp_path: Path) -> Ca
         (f'name = "x"\n{RECIPE}levels = 3\n', ["tokenizer.levels: there is no such setting"]),
         (f'name = "x"\n{RECIPE}level_sizes = [8, 0]\n', ["tokenizer.level_sizes.1: input should be greater"]),
         (f'name = "x"\n{RECIPE}level_sizes = []\n', ["tokenizer.level_sizes", "at least 1 item"]),
-        ('name = "x"\n[tokenizer]\nkind = "kmeans"\n', ["tokenizer", "'kmeans'", "'residual_kmeans', 'rqvae'"]),
+        ('name = "x"\n[tokenizer]\nkind = "kmeans"\n', ["tokenizer", "'kmeans'", "'residual_kmeans'", "'rqvae'"]),
         (f'name = "x"\n{RECIPE}[generator]\nwidth = 30\n', ["generator: 4 heads cannot share a width of 30"]),
         (f'name = "x"\n{RECIPE}[training]\nlearning_rate = nan\n', ["training.learning_rate"]),
         (f'name = "x"\n{RECIPE}[bm25]\nk1 = inf\n', ["bm25.k1", "finite"]),
