@@ -164,7 +164,7 @@ def search_rows(rounds: int) -> list[Row]:
                     "same paths in the same order" if same else "OTHER PATHS"
                 )
                 rows.append(row(name, setting, times["ours"], times["theirs"], PEER, REACH[name][beams]))
-                overlap = setup.overlap(_queries(32), beams)
+                overlap = setup.overlap(_queries(128), beams)
                 setting = f"{setting.split(', same')[0]}, int8, {overlap:.1%} of the ten best"
                 rows.append(row(name, setting, times["int8"], times["theirs"], PEER, REACH[name][beams]))
                 if number == 1:
