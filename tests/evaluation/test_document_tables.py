@@ -53,6 +53,15 @@ def test_settings_reach_the_table(results: Path) -> None:
     assert "**Differences to fused, all queries**" in text
 
 
+def test_of_the_systems_those_that_were_asked_for_are_compared(results: Path) -> None:
+    marker = "<!-- table: demo; measures: RR; baseline: fused; systems: *us*; show: means -->"
+    text = with_tables(f"{marker}\n<!-- end -->\n", results, "x.md")
+    assert "| fused | " in text
+    assert "| bm25+dense | " not in text
+    with pytest.raises(UserError, match=r"^No system in these results is like tiger/\*: take some of bm25\+dense,"):
+        with_tables(f"{marker.replace('*us*', 'tiger/*')}\n<!-- end -->\n", results, "x.md")
+
+
 def test_the_claims_are_a_table_too(results: Path) -> None:
     text = with_tables("<!-- table: claims -->\n<!-- end -->\n", results, "x.md")
     assert "| claim | published | ours | verdict | why |" in text

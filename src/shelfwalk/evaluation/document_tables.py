@@ -7,10 +7,11 @@ between the markers; or, with `--check`, which of them say something else.
     (replaced)
     <!-- end -->
 
-compares the systems in icecat.jsonl; `a, b` reads two files. Settings, all optional: measures, baseline, parts (all,
-head, …), data (a data hash) and show (means, differences, seeds). `<!-- table: claims -->` shows the verdicts on the
-published claims that can be tested, `engine` what `make bench` has measured, `hourglass-codes` and `hourglass-cures`
-what benchmarks/hourglass.py has, and `<!-- table: relevance NAME -->` the relevance models of relevance/NAME.jsonl.
+compares the systems in icecat.jsonl; `a, b` reads two files. Settings, all optional: measures, baseline, systems
+(names, or patterns as `cqsid-*/generative`), parts (all, head, …), data (a data hash), show (means, differences, seeds).
+`<!-- table: claims -->` shows the verdicts on the published claims that can be tested, `engine` what `make bench` has
+measured, `hourglass-codes` and `hourglass-cures` what benchmarks/hourglass.py has, and `<!-- table: relevance NAME -->`
+the relevance models of relevance/NAME.jsonl.
 
     python -m shelfwalk.evaluation.document_tables README.md docs/results.md --write
 """
@@ -48,7 +49,7 @@ _OF_BENCHMARKS: dict[str, Callable[[Path], str]] = {
 """Tables of a benchmark's own, made from its folder below the results."""
 _RELEVANCE = "relevance"
 """Also the folder of these results: their lines are other than those of evaluations."""
-_SETTINGS = ("measures", "baseline", "parts", "data", "show")
+_SETTINGS = ("measures", "baseline", "systems", "parts", "data", "show")
 _START = re.compile(r"^<!-- table: (?P<name>[^;\n]+?)(?P<settings>(?:;[^;\n]*?)*) -->$", re.MULTILINE)
 _END = "<!-- end -->"
 
@@ -98,6 +99,7 @@ def _table(name: str, settings: Mapping[str, str], results: Path) -> str:
     if name.startswith(f"{_RELEVANCE} "):
         return relevance_table(results / _RELEVANCE / f"{name.removeprefix(_RELEVANCE).strip()}.jsonl")
     systems = read_systems([results / f"{file.strip()}.jsonl" for file in name.split(",")], settings.get("data"))
+    systems = systems.only(_listed(settings, "systems", ("*",)))
     comparison = compare_systems(
         systems,
         baseline=settings.get("baseline"),

@@ -9,7 +9,8 @@ test the same thing twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,21 @@ class Systems:
     labels: Mapping[str, Labels]
     records: tuple[ResultRecord, ...]
     """One a recipe and seed, in the order of the results."""
+
+    def only(self, patterns: Sequence[str]) -> Systems:
+        """Those with a name or a member like one of the patterns, as `cqsid-*/generative`; UserError if none is."""
+        kept = tuple(
+            system
+            for system in self.systems
+            if any(fnmatchcase(name, pattern) for name in (system.name, *system.members) for pattern in patterns)
+        )
+        if not kept:
+            known = ", ".join(system.name for system in self.systems)
+            raise UserError(f"No system in these results is like {', '.join(patterns)}: take some of {known}.")
+        recipes = {member.partition("/")[0] for system in kept for member in system.members}
+        names = _recipe_names(self.records)
+        records = tuple(record for record in self.records if names[record.recipe_hash] in recipes)
+        return replace(self, systems=kept, records=records)
 
     def named(self, name: str) -> System:
         """The system of that name, or of a member of that name; raises UserError if there is none."""
