@@ -17,7 +17,7 @@ from shelfwalk.generators.beam_kernels import best_extensions
 from shelfwalk.generators.beam_search import _highest
 
 SIZE, LEVELS, BEAMS = 1_024, 3, 100
-STATIC = "STATIC (figure of shared/peers.md, another run)"
+STATIC = "STATIC (its torch code, measured in another run)"
 
 
 def catalogue(items: int) -> npt.NDArray[np.int32]:
