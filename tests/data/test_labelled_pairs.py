@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelfwalk.data.asked_queries import asked_queries
 from shelfwalk.data.labelled_pairs import LabelledPairs, labelled_by_judgements, labelled_by_log
 from shelfwalk.data.tables import EVENTS, JUDGEMENTS, QUERIES
-from shelfwalk.data.visits import visits_of
 from shelfwalk.errors import UserError
 
 ITEMS = pa.table({"item_id": ["a", "b", "c", "d"]})
@@ -121,5 +121,5 @@ def test_a_visit_is_a_query_of_a_session_once(events: list[Event]) -> None:
         if query:
             first.setdefault((session, query), minute)
     expected = sorted((START + timedelta(minutes=minute), query) for (_, query), minute in first.items())
-    visits = visits_of(log(events))
+    visits = asked_queries(log(events))
     assert list(zip(visits["timestamp"].to_pylist(), visits["user_query"].to_pylist(), strict=True)) == expected

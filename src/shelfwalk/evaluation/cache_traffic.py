@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shelfwalk.data.visits import visits_of
+from shelfwalk.data.asked_queries import asked_queries
 from shelfwalk.errors import UserError
 from shelfwalk.ranking.query_identifiers import cache_keys, most_frequent
 
@@ -37,7 +37,7 @@ def hits_of_days(events: pa.Table, capacity: int, days: int | None = None) -> tu
 
     Raises UserError if the log has no second day.
     """
-    visits = visits_of(events)
+    visits = asked_queries(events)
     of_visits = pc.floor_temporal(visits["timestamp"], unit="day")
     different = pc.unique(of_visits).sort().to_pylist()
     if len(different) < 2:
@@ -53,13 +53,13 @@ def hits_of_days(events: pa.Table, capacity: int, days: int | None = None) -> tu
 
 def hits_of_next_day(events: pa.Table, later: pa.Table, capacity: int) -> DayHits:
     """The first day of a later log, asked of a cache that knows the whole of `events`."""
-    visits = visits_of(later)
+    visits = asked_queries(later)
     if not visits.num_rows:
         raise UserError("The later log has no visit: nothing can be asked of a cache.")
     of_visits = pc.floor_temporal(visits["timestamp"], unit="day")
     first = pc.min(of_visits)
     on_the_day = visits.filter(pc.equal(of_visits, first))["user_query"]
-    return _hits(visits_of(events)["user_query"], on_the_day, capacity, first.as_py().date())
+    return _hits(asked_queries(events)["user_query"], on_the_day, capacity, first.as_py().date())
 
 
 def _hits(before: pa.ChunkedArray, on_the_day: pa.ChunkedArray, capacity: int, day: date) -> DayHits:

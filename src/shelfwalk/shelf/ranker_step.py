@@ -21,8 +21,8 @@ from shelfwalk.channels.channel import Request
 from shelfwalk.channels.dense import DenseChannel
 from shelfwalk.channels.pair_features import MATCH_FEATURE, PLAIN_FEATURES, PairFeatures
 from shelfwalk.channels.relevance_ranker import IdentifierMatch, RelevanceFeatures
+from shelfwalk.data.asked_queries import asked_queries
 from shelfwalk.data.labelled_pairs import LabelledPairs, labelled_by_judgements, labelled_by_log
-from shelfwalk.data.visits import visits_of
 from shelfwalk.encoders.onnx import OnnxTextEncoder
 from shelfwalk.encoders.two_tower import Tower, TowerTextEncoder
 from shelfwalk.errors import UserError
@@ -139,7 +139,7 @@ def _features(
 def _fill_cache(build: Build, match: IdentifierMatch, inputs: RankerInputs, path: Path) -> int:
     """Predict the identifiers of the log's frequent queries and write them; how many there are."""
     assert inputs.events is not None
-    frequent = most_frequent(visits_of(inputs.events)["user_query"], match.settings.cached_queries)
+    frequent = most_frequent(asked_queries(inputs.events)["user_query"], match.settings.cached_queries)
     encoder = OnnxTextEncoder(inputs.text_vectors.folder / layout.TEXT_ENCODER, build.threads)
     tower = inputs.vectors.of_items.folder / layout.QUERY_TOWER
     reader = TowerTextEncoder(encoder, Tower.open(tower)) if tower.is_dir() else encoder

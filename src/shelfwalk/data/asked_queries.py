@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 _VISIT = ["session_id", "query_id", "user_query"]
 
 
-def visits_of(events: pa.Table) -> pa.Table:
-    """The visits of a log: user_query and timestamp (of the first event), in the order of time.
+def asked_queries(events: pa.Table) -> pa.Table:
+    """The queries of a log, one row a visit: user_query and timestamp (of the first event), in the order of time.
 
     Events of one visit share session, query_id and query; events without a query are of none.
     """
