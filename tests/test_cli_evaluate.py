@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from shelfwalk.channels.generative import GenerativeChannel
 from shelfwalk.channels.names import CHANNELS
 from shelfwalk.cli import main
+from shelfwalk.data.readers import read_judgements, read_queries
+from shelfwalk.evaluation import shelf_evaluation
 from shelfwalk.evaluation.query_values import read_query_values
 from shelfwalk.evaluation.rankings import read_trec_run
 from shelfwalk.evaluation.results import read_results
@@ -100,6 +103,34 @@ def test_hit_rates_grow_with_the_beam(printed: Any) -> None:
 def test_latency_is_told_at_the_agreed_beam_and_the_recipes(printed: Any) -> None:
     assert [latency["beam"] for latency in printed["latencies"]] == [50, 10]
     assert all(0 < latency["median"] <= latency["p99"] for latency in printed["latencies"])
+
+
+@pytest.mark.parametrize("beam", [10, 100, 120])
+def test_a_walk_that_serves_lists_and_hit_rates_gives_what_a_search_gives(
+    small_shop: SmallShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beam: int
+) -> None:
+    """Hit rates ask for 100 beams: a shelf that searches as wide, or wider, walks once a query."""
+    shelf = Shelf.open(small_shop.shelf, beam=beam)
+    queries, judgements = read_queries(small_shop.queries_file).table, read_judgements(small_shop.judgements_file).table
+    walks: list[int] = []
+    plainly = GenerativeChannel._generate
+
+    def counting(channel: GenerativeChannel, *asked: Any) -> Any:
+        walks.append(channel.settings.beam)
+        return plainly(channel, *asked)
+
+    monkeypatch.setattr(GenerativeChannel, "_generate", counting)
+    monkeypatch.setattr(shelf_evaluation, "_latencies", lambda shelf, texts: ())
+    monkeypatch.setattr(shelf_evaluation, "write_report", lambda path, report: None)
+    monkeypatch.setattr(shelf_evaluation, "_report", lambda result, shelf: None)
+    shelf_evaluation.evaluate_shelf(shelf, queries, judgements, tmp_path)
+    assert len(walks) == queries.num_rows * (2 if beam < 100 else 1)
+    for channel in ("generative", "fused"):
+        run = read_trec_run(tmp_path / f"{channel}.run")
+        found = dict(zip(run.query_ids, run.item_ids, strict=True))
+        for row in queries.to_pylist():
+            answer = shelf.search(row["query"], shelf_evaluation.DEPTH, channel)
+            assert found[row["query_id"]] == [result.item_id for result in answer.results]
 
 
 def test_what_is_left_on_the_disk(small_shop: SmallShop, printed: Any, results: Path) -> None:

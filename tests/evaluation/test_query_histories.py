@@ -88,8 +88,8 @@ def test_an_evaluation_asks_every_query_with_its_own_history(
         {"query_id": ["q1", "q2"], "item_id": [ids[0], ids[1]], "grade": pa.array([1, 1], pa.int32())}
     )
     evaluate_shelf(Shelf.open(small_shop.shelf), table, judgements, tmp_path, relevant_grade=1)
-    # Once for the lists and once for the identifiers; then come latencies and samples.
-    assert told[:2] == told[2:4] == [("ink", [9, 2]), ("desk light", [])]
+    # Each once for the identifiers and once for the lists; then come latencies and samples.
+    assert told[0:4:2] == told[1:4:2] == [("ink", [9, 2]), ("desk light", [])]
 
 
 def test_the_command_refuses_what_cannot_be_before_it_searches(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -36,6 +37,7 @@ from shelfwalk.evaluation.rankings import Rankings, write_trec_run
 from shelfwalk.evaluation.relevance import WRONG_ORDER, RelevanceScores, least_step, score_relevance
 from shelfwalk.evaluation.report import ReportInput, SampleAnswer, write_report
 from shelfwalk.evaluation.results import Result, append_evaluation, result_of
+from shelfwalk.generators.beam_search import Beams
 from shelfwalk.ranking.efficiency import efficiency_of
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.shelf import Shelf
@@ -111,8 +113,7 @@ def evaluate_shelf(
     refuse_unknown_queries(grade_queries(judgements, relevant_grade), queries["query_id"].to_pylist(), "the queries")
     histories = query_histories(queries, shelf.items["item_id"])
     out.mkdir(parents=True, exist_ok=True)
-    rankings = _rank(shelf, queries, histories, progress)
-    beams = _beam_hits(shelf, queries, histories) if shelf.is_generative else None
+    rankings, beams = _rank(shelf, queries, histories, progress)
     exposures = None if events is None else exposed_items(events, queries)
     relevance = _relevance(shelf, queries, judgements, relevant_grade, progress)
     evaluation = evaluate(
@@ -162,18 +163,30 @@ def _refuse_foreign_judgements(shelf: Shelf, judgements: pa.Table) -> None:
 
 def _rank(
     shelf: Shelf, queries: pa.Table, histories: Sequence[list[str]], progress: Callable[[str, int, int], None]
-) -> list[Rankings]:
+) -> tuple[list[Rankings], BeamHits | None]:
+    """Every channel's rankings, and what a walk as wide as the widest hit rate reaches: one walk, where it serves both.
+
+    One query at a time: the beams of all queries together would take gigabytes.
+    """
     item_ids = np.asarray(shelf.items["item_id"].to_pylist(), dtype=object)
     found: dict[str, list[Hits]] = {name: [] for name in shelf.channels}
     texts = queries["query"].to_pylist()
     depth = DEPTH if len(texts) <= MANY else DEPTH_OF_MANY
+    beam = shelf.generative.settings.beam if shelf.is_generative else 0
+    width = max(*BEAM_WIDTHS, beam)
+    clusters = np.full((len(texts), width), -1, np.int64)
     for number, (text, history) in enumerate(zip(texts, histories, strict=True)):
-        hits = shelf.hits(text, depth, shopper=history)
+        beams = None
+        if shelf.is_generative:
+            beams = shelf.generative.generate([shelf.request(text, shopper=history)], width)
+            reached = _clusters(shelf, beams)
+            clusters[number, : len(reached)] = reached
+        hits = shelf.hits(text, depth, shopper=history, beams=beams if width == beam else None)
         for name, of_channel in found.items():
             of_channel.append(hits[name])
         progress("Asking queries", number + 1, len(texts))
     query_ids = tuple(queries["query_id"].to_pylist())
-    return [
+    rankings = [
         Rankings(
             name,
             query_ids,
@@ -182,26 +195,19 @@ def _rank(
         )
         for name, of_channel in found.items()
     ]
+    return rankings, _beam_hits(shelf, query_ids, clusters) if shelf.is_generative else None
 
 
-def _beam_hits(shelf: Shelf, queries: pa.Table, histories: Sequence[list[str]]) -> BeamHits:
-    channel = shelf.generative
-    texts = queries["query"].to_pylist()
-    width = max(*BEAM_WIDTHS, channel.settings.beam)
-    clusters = np.full((len(texts), width), -1, np.int64)
-    for row, (text, history) in enumerate(zip(texts, histories, strict=True)):
-        # One query at a time: the beams of all queries together would take gigabytes.
-        states = channel.generate([shelf.request(text, shopper=history)], width).states[0, :, 0]
-        clusters[row, : len(states)] = np.where(states >= 0, states - channel.trie.first_leaf, -1)
-    leaf_of_item = channel.trie.leaf_of_item.tolist()
+def _clusters(shelf: Shelf, beams: Beams) -> npt.NDArray[np.int64]:
+    states = beams.states[0, :, 0]
+    return np.where(states >= 0, states - shelf.generative.trie.first_leaf, -1)
+
+
+def _beam_hits(shelf: Shelf, query_ids: tuple[str, ...], clusters: npt.NDArray[np.int64]) -> BeamHits:
+    trie = shelf.generative.trie
+    leaf_of_item = trie.leaf_of_item.tolist()
     cluster_of_item = dict(zip(shelf.items["item_id"].to_pylist(), leaf_of_item, strict=True))
-    return BeamHits(
-        tuple(queries["query_id"].to_pylist()),
-        clusters,
-        cluster_of_item,
-        channel.trie.all_cluster_sizes(),
-        items=_cluster_items(shelf),
-    )
+    return BeamHits(query_ids, clusters, cluster_of_item, trie.all_cluster_sizes(), items=_cluster_items(shelf))
 
 
 def _cluster_items(shelf: Shelf) -> ClusterItems:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from shelfwalk.channels.generative import GenerativeChannel, TextEncoder
     from shelfwalk.channels.relevance_ranker import IdentifierMatch, RelevanceRanker
     from shelfwalk.constraints.item_filter import FilterColumns, ItemFilter
+    from shelfwalk.generators.beam_search import Beams
     from shelfwalk.generators.time_budget import Choice, CostModel
     from shelfwalk.ranking.ranker_settings import RankerSettings
     from shelfwalk.recipes.recipe import Recipe
@@ -214,8 +215,12 @@ class Shelf:
         channels: Sequence[str] | None = None,
         item_filter: ItemFilter | None = None,
         shopper: Sequence[str] = (),
+        beams: Beams | None = None,
     ) -> dict[str, Hits]:
-        """The `k` best catalogue rows of each named channel (all of the shelf), and of the parts of a fused one."""
+        """The `k` best catalogue rows of each named channel (all of the shelf), and of the parts of a fused one.
+
+        `beams`: what the generative channel's `generate` has found for this request already.
+        """
         channels = self.channels if channels is None else channels
         unknown = [name for name in channels if name not in self.channels]
         if unknown:
@@ -226,12 +231,17 @@ class Shelf:
         depth = max(k, DEPTH) if fusions else k
         most = max(k, self.ranker.depth) if RANKED in channels else k
         request = self.request(query, item_filter, shopper, encoded=bool(needed - {"bm25"}))
-        hits = {name: self.channel(name).search(request, depth) for name in BASE_CHANNELS if name in needed}
+        hits = {name: self._hits_of(name, request, depth, beams) for name in BASE_CHANNELS if name in needed}
         hits |= {name: fuse(hits, weights, most if name == FUSED else k) for name, weights in fusions.items()}
         if RANKED in channels:
             hits[RANKED] = self.ranker.reordered(request, hits[FUSED], k)
             hits[FUSED] = hits[FUSED].first(k)
         return hits
+
+    def _hits_of(self, name: str, request: Request, depth: int, beams: Beams | None) -> Hits:
+        if name == "generative" and beams is not None:
+            return self.generative.search_beams(request, beams, depth)
+        return self.channel(name).search(request, depth)
 
     def request(
         self, query: str, item_filter: ItemFilter | None = None, shopper: Sequence[str] = (), *, encoded: bool = True
