@@ -30,10 +30,10 @@ def shelf_rows(path: Path, rounds: int) -> list[Row]:
     def bare() -> None:
         text = next(again)
         memory = generator.encode(Prompts.of([text], shelf.encoder.encode([text])))
-        cache, tokens = generator.start(1), None
+        cache, tokens, beams = generator.start(1), None, 1
         for level in range(len(generator.level_sizes)):
             _, cache = generator.step(memory, cache, tokens, level)
-            beams = min(BEAM, generator.level_sizes[level])
+            beams = min(BEAM, beams * generator.level_sizes[level])
             tokens = np.zeros((1, beams), np.int32)
             if cache.shape[1] != beams:
                 cache = np.repeat(cache[:, :1], beams, axis=1)

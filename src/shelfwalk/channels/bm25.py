@@ -129,15 +129,23 @@ class Bm25Channel:
         Words are stemmed and weighed by their inverse document frequency; words that no item holds do not count.
         """
         shares = np.zeros(len(rows), np.float32)
-        postings = self._index.scores
-        items, total = int(postings["num_docs"]), 0.0
+        starts, indexed_rows = self._postings
+        rows = rows.astype(indexed_rows.dtype)
+        items, total = int(self._index.scores["num_docs"]), 0.0
         for term in dict.fromkeys(term for _, term in self._known_words(query)):
             number = self._index.vocab_dict[term]
-            holders = postings["indices"][postings["indptr"][number] : postings["indptr"][number + 1]]
+            holders = indexed_rows[starts[number] : starts[number + 1]]
             rarity = float(np.log1p((items - len(holders) + 0.5) / (len(holders) + 0.5)))
-            shares += rarity * np.isin(rows, holders)
+            # They ascend, so that a search in them tells what `np.isin` would sort everything for.
+            places = np.searchsorted(holders, rows)
+            shares += rarity * (holders[np.minimum(places, len(holders) - 1)] == rows)
             total += rarity
         return shares / np.float32(total) if total else shares
+
+    @cached_property
+    def _postings(self) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
+        """Where each term's rows start, and the rows; as plain arrays, as slices of memory-mapped ones are slow."""
+        return np.asarray(self._index.scores["indptr"]), np.asarray(self._index.scores["indices"])
 
     def _scores(self, terms: list[str]) -> npt.NDArray[np.float32]:
         if not terms:
