@@ -17,6 +17,8 @@ from shelfwalk.generators.beam_kernels import best_extensions
 from shelfwalk.generators.beam_search import _highest
 
 SIZE, LEVELS, BEAMS = 1_024, 3, 100
+FIRST_CHARACTER = 0x4E00
+"""Of codes as text for a grammar: from here on no character means anything in an expression."""
 STATIC = "STATIC (its torch code, measured in another run)"
 
 
@@ -132,6 +134,7 @@ def _mask_rows(rounds: int) -> list[Row]:
     follows: dict[tuple[int, ...], list[int]] = {}
     for path in sorted({tuple(path) for path in codes.tolist()}):
         follows.setdefault(path[:2], []).append(path[2])
+    grammar = _grammar(follows, size) if find_spec("outlines_core") else None
     rows = []
     for beams in (10, 50, 100):
         prefixes = codes[:beams, :2]
@@ -157,6 +160,8 @@ def _mask_rows(rounds: int) -> list[Row]:
             functions["transformers PrefixConstrainedLogitsProcessor, 8.8 k vocabulary"] = _their_mask(
                 prefixes, follows, beams
             )
+        if grammar is not None:
+            functions["outlines-core, all identifiers as one expression"] = _grammar_mask(grammar, prefixes, steps)
         times = interleaved(functions, 10 * rounds)
         ours = times.pop("ours")
         rows += [row("mask of one step", f"{beams} beams, 3 × 256", ours, time, name) for name, time in times.items()]
@@ -170,6 +175,40 @@ def _their_mask(prefixes: npt.NDArray[np.int32], follows: dict[tuple[int, ...], 
     processor = PrefixConstrainedLogitsProcessor(lambda _, prefix: follows[tuple(prefix.tolist())], beams)
     prefix, scores = torch.from_numpy(prefixes.astype(np.int64)), torch.zeros(beams, 8_800)
     return lambda: processor(prefix, scores)
+
+
+def _grammar(follows: dict[tuple[int, ...], list[int]], size: int) -> Any:
+    """The identifiers as an automaton over codes, each a character of its own by level."""
+    from outlines_core import Index, Vocabulary
+
+    def character(level: int, code: int) -> str:
+        return chr(FIRST_CHARACTER + level * size + code)
+
+    # A tree of alternatives: a flat list of all identifiers is not compiled in minutes.
+    branches: dict[int, list[str]] = {}
+    for (first, second), lasts in follows.items():
+        leaves = "".join(character(2, last) for last in lasts)
+        branches.setdefault(first, []).append(f"{character(1, second)}[{leaves}]")
+    words = [f"{character(0, first)}({'|'.join(under)})" for first, under in branches.items()]
+    codes = {character(level, code): [level * size + code] for level in range(LEVELS) for code in range(size)}
+    return Index("|".join(words), Vocabulary(LEVELS * size, codes))
+
+
+def _grammar_mask(grammar: Any, prefixes: npt.NDArray[np.int32], steps: npt.NDArray[np.float32]) -> Any:
+    size = steps.shape[1]
+    states = []
+    for first, second in prefixes.tolist():
+        opened = grammar.get_next_state(grammar.get_initial_state(), first)
+        states.append(grammar.get_next_state(opened, size + second))
+
+    def masked() -> None:
+        found = np.full(steps.shape, -np.inf, np.float32)
+        for beam, state in enumerate(states):
+            tokens = np.array(grammar.get_allowed_tokens(state)) - 2 * size
+            found[beam, tokens] = steps[beam, tokens]
+        np.argpartition(found.ravel(), -len(states))
+
+    return masked
 
 
 def _filter_rows(trie: Trie, name: str, rounds: int) -> list[Row]:
