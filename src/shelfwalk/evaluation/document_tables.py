@@ -10,8 +10,8 @@ between the markers; or, with `--check`, which of them say something else.
 compares the systems in icecat.jsonl; `a, b` reads two files. Settings, all optional: measures, baseline, systems
 (names, or patterns as `cqsid-*/generative`), parts (all, head, …), data (its hash), show (means, differences, seeds).
 `<!-- table: claims -->` shows the verdicts on the published claims that can be tested, `engine` what `make bench` has
-measured, `hourglass-codes` and `hourglass-cures` what benchmarks/hourglass.py has, and `<!-- table: relevance NAME -->`
-the relevance models of relevance/NAME.jsonl.
+measured, `hourglass-codes` and `hourglass-cures` what benchmarks/hourglass.py has, `<!-- table: relevance NAME -->` the
+relevance models of relevance/NAME.jsonl, and `<!-- table: costs NAME -->` what recipes cost on that data.
 
     python -m shelfwalk.evaluation.document_tables README.md docs/results.md --write
 """
@@ -29,6 +29,7 @@ from shelfwalk.evaluation.claims import read_claims
 from shelfwalk.evaluation.claims_text import claims_grid
 from shelfwalk.evaluation.compare import COMPARED_MEASURES, compare_systems
 from shelfwalk.evaluation.comparison_table import KINDS, comparison_markdown
+from shelfwalk.evaluation.costs import FILE, costs_table
 from shelfwalk.evaluation.engine_table import engine_tables
 from shelfwalk.evaluation.evidence import read_evidence
 from shelfwalk.evaluation.grids import markdown_table
@@ -49,6 +50,7 @@ _OF_BENCHMARKS: dict[str, Callable[[Path], str]] = {
 """Tables of a benchmark's own, made from its folder below the results."""
 _RELEVANCE = "relevance"
 """Also the folder of these results: their lines are other than those of evaluations."""
+_COSTS = "costs"
 _SETTINGS = ("measures", "baseline", "systems", "parts", "data", "show")
 _START = re.compile(r"^<!-- table: (?P<name>[^;\n]+?)(?P<settings>(?:;[^;\n]*?)*) -->$", re.MULTILINE)
 _END = "<!-- end -->"
@@ -98,6 +100,8 @@ def _table(name: str, settings: Mapping[str, str], results: Path) -> str:
         return _OF_BENCHMARKS[name](results)
     if name.startswith(f"{_RELEVANCE} "):
         return relevance_table(results / _RELEVANCE / f"{name.removeprefix(_RELEVANCE).strip()}.jsonl")
+    if name.startswith(f"{_COSTS} "):
+        return costs_table(results / FILE, name.removeprefix(_COSTS).strip())
     systems = read_systems([results / f"{file.strip()}.jsonl" for file in name.split(",")], settings.get("data"))
     systems = systems.only(_listed(settings, "systems", ("*",)))
     comparison = compare_systems(

@@ -55,7 +55,7 @@ _SAMPLE_ITEMS = 5
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one `Shelf.search` of the shelf's last list, one query after the other, one thread."""
+    """Milliseconds of one `Shelf.search`, one query after the other, one thread."""
 
     beam: int | None
     """None for a shelf without a generative channel."""
@@ -255,16 +255,18 @@ def _latencies(shelf: Shelf, queries: Sequence[str]) -> tuple[Latency, ...]:
     return tuple(measure_latency(shelf.with_beam(beam), queries) for beam in beams)
 
 
-def measure_latency(shelf: Shelf, queries: Sequence[str], searches: int = 200) -> Latency:
+def measure_latency(
+    shelf: Shelf, queries: Sequence[str], searches: int = 200, *, channel: str | None = None, k: int = 10
+) -> Latency:
     """Time `Shelf.search` at least `searches` times after a warm-up of ten, on the queries in turn.
 
-    Of more queries that many are taken, evenly spaced.
+    Of more queries that many are taken, evenly spaced. `channel`: None for the shelf's last list.
     """
     asked = [query for query in queries if query.strip()]
     asked = asked[:: max(len(asked) // searches, 1)]
     for query in asked[:10]:
-        shelf.search(query)
-    times = [shelf.search(query).milliseconds for query in asked * -(-searches // len(asked))]
+        shelf.search(query, k, channel)
+    times = [shelf.search(query, k, channel).milliseconds for query in asked * -(-searches // len(asked))]
     width = shelf.generative.settings.beam if shelf.is_generative else None
     return Latency(width, float(np.median(times)), float(np.percentile(times, 99)), len(times))
 
