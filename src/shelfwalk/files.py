@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes | memoryview) -> None:
     """Write `content`, text as UTF-8, so that `path` holds its former content or all of the new one, whatever happens.
 
     Folders that are missing are made. Raises OSError when the disk refuses.

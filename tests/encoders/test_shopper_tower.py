@@ -89,6 +89,23 @@ def test_one_head_without_a_history_is_dssm_to_the_last_bit() -> None:
     np.testing.assert_allclose(shopper_tower.vectors(kinds, queries.vectors), expected, atol=1e-6)
 
 
+def test_an_interrupted_training_goes_on_with_the_items_as_they_were(tmp_path: Path) -> None:
+    data, shopper = shop_of_colours(), ShopperTowerSettings(heads=2, history_length=4)
+
+    def killed(step: int, loss: float) -> None:
+        if step == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_shopper_towers(data, SMALL, shopper, 1, killed, tmp_path)
+    resumed = train_shopper_towers(data, SMALL, shopper, 1, checkpoints=tmp_path)
+    whole = train_shopper_towers(data, SMALL, shopper, 1)
+    assert resumed[2] == whole[2]
+    np.testing.assert_array_equal(resumed[0].attention, whole[0].attention)
+    np.testing.assert_array_equal(resumed[0].text.table, whole[0].text.table)
+    np.testing.assert_array_equal(resumed[1].table, whole[1].table)
+
+
 @pytest.mark.parametrize("pooling", ["attention", "mean"])
 @pytest.mark.parametrize("heads", [1, 3])
 def test_numpy_gives_what_torch_gives(pooling: str, heads: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +106,42 @@ def test_the_best_validation_is_returned_and_training_stops_when_nothing_improve
         data.held_out,
     )
     assert found == pytest.approx(max(report.recall_before, *report.recalls), abs=0.01)
+
+
+class Killed(BaseException):
+    """What ends a process, which nothing may catch."""
+
+
+def test_an_interrupted_training_goes_on_from_its_last_validation(tmp_path: Path) -> None:
+    data, settings = shop_with_a_house_word(), SMALL.model_copy(update={"dropout": 0.1, "patience": 2})
+
+    def killed_at(last: int) -> Callable[[int, float], None]:
+        def advance(step: int, loss: float) -> None:
+            if step == last:
+                raise Killed
+
+        return advance
+
+    for last in (20, 70, 130):
+        with pytest.raises(Killed):
+            train_two_towers(data, settings, 3, killed_at(last), tmp_path)
+    steps: list[int] = []
+    resumed = train_two_towers(data, settings, 3, lambda step, loss: steps.append(step), tmp_path)
+    whole = train_two_towers(data, settings, 3)
+    assert steps[0] == 101
+    assert resumed[2] == whole[2]
+    for ours, theirs in zip(resumed[:2], whole[:2], strict=True):
+        for field in fields(Tower):
+            np.testing.assert_array_equal(getattr(ours, field.name), getattr(theirs, field.name))
+
+
+def test_a_checkpoint_of_another_training_is_left_alone(tmp_path: Path) -> None:
+    data, settings = shop_with_a_house_word(), SMALL.model_copy(update={"steps": 20, "validate_every": 10})
+    train_two_towers(data, settings, 3, checkpoints=tmp_path)
+    steps: list[int] = []
+    for seed, other in ((4, settings), (3, settings.model_copy(update={"temperature": 0.1}))):
+        train_two_towers(data, other, seed, lambda step, loss: steps.append(step), tmp_path)
+    assert steps == [*range(1, 21)] * 2
 
 
 def test_nothing_to_learn_from() -> None:

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 
 from shelfwalk.errors import UserError
+from shelfwalk.files import write_whole
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.saved_tokenizer import open_tokenizer
-from shelfwalk.tokenizers.tokenizer_files import write_bytes_whole
 from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
 
 MakeCatalogue = Callable[..., tuple[pa.Table, npt.NDArray[np.float32]]]
@@ -65,14 +65,14 @@ def test_a_description_that_is_no_object(saved: Path) -> None:
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "content"
-    write_bytes_whole(path, b"old")
+    write_whole(path, b"old")
 
     def full_disk(descriptor: int) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
-        write_bytes_whole(path, b"new and longer")
+        write_whole(path, b"new and longer")
     assert path.read_bytes() == b"old"
 
 

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -125,13 +127,15 @@ def train_shopper_towers(
     shopper: ShopperTowerSettings,
     seed: int,
     progress: Callable[[int, float], None] = lambda step, loss: None,
+    checkpoints: Path | None = None,
 ) -> tuple[ShopperTower, Tower, TwoTowerReport]:
     """Train and return (query tower, item tower, report); `progress` is told the finished step and its loss.
 
+    A training that was interrupted goes on from its last validation if it is given the same folder of `checkpoints`.
     Raises UserError where there is no pair to learn from.
     """
     refuse_no_pairs(data)
-    return _ShopperTowers(data, settings, shopper, seed).run(progress)
+    return _ShopperTowers(data, settings, shopper, seed).run(progress, checkpoints)
 
 
 class _ShopperTowers(TowerTraining[ShopperTower]):
@@ -145,8 +149,12 @@ class _ShopperTowers(TowerTraining[ShopperTower]):
     def _make_query_tower(self, dimensions: int) -> ShopperNetwork:
         return ShopperNetwork(dimensions, self._settings, self._shopper)
 
-    def _trained_query_tower(self) -> ShopperTower:
-        return self._query_tower.trained_heads()
+    def _trained_query_tower(self, network: ShopperNetwork) -> ShopperTower:
+        return network.trained_heads()
+
+    def _told_apart_by(self) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
+        facts, arrays = super()._told_apart_by()
+        return {**facts, "shopper": self._shopper.model_dump()}, [*arrays, self._asks.query_rows, self._asks.histories]
 
     def _alike(self, rows: Rows) -> Rows:
         # What another shopper chose for the same words is what a history has to tell from the right item.

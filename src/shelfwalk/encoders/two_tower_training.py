@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 
 from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.encoders.best_head import nearest_by_best_head
+from shelfwalk.encoders.training_checkpoint import read_checkpoint, training_fingerprint, write_checkpoint
 from shelfwalk.encoders.two_tower import Tower
 from shelfwalk.encoders.two_tower_settings import TwoTowerSettings
 from shelfwalk.encoders.word_hashing import HashedTexts, hash_texts
@@ -30,6 +33,7 @@ from shelfwalk.errors import UserError
 CUTOFF = 100
 _VALIDATION_QUERIES = 1_000
 _NEVER = -1e9
+_CHECKPOINT = "towers.safetensors"
 
 Floats = npt.NDArray[np.float32]
 QueryTower = TypeVar("QueryTower")
@@ -103,13 +107,15 @@ def train_two_towers(
     settings: TwoTowerSettings,
     seed: int,
     progress: Callable[[int, float], None] = lambda step, loss: None,
+    checkpoints: Path | None = None,
 ) -> tuple[Tower, Tower, TwoTowerReport]:
     """Train and return (query tower, item tower, report); `progress` is told the finished step and its loss.
 
+    A training that was interrupted goes on from its last validation if it is given the same folder of `checkpoints`.
     Raises UserError where there is no pair to learn from.
     """
     refuse_no_pairs(data)
-    return _TwoTowers(data, settings, seed).run(progress)
+    return _TwoTowers(data, settings, seed).run(progress, checkpoints)
 
 
 def refuse_no_pairs(data: TwoTowerData) -> None:
@@ -133,6 +139,9 @@ class TowerTraining(ABC, Generic[QueryTower]):
         dimensions = data.items.vectors.shape[1]
         self._query_tower = self._make_query_tower(dimensions)
         self._item_tower = TowerNetwork(dimensions, settings)
+        self._networks = nn.ModuleDict({"query": self._query_tower, "item": self._item_tower})
+        self._best = deepcopy(self._networks)
+        """As the networks were at the validation with the highest recall."""
         towers = (self._query_tower, self._item_tower)
         tables = [tower.table.weight for tower in towers]
         layers = [weight for tower in towers for name, weight in tower.named_parameters() if name != "table.weight"]
@@ -140,23 +149,57 @@ class TowerTraining(ABC, Generic[QueryTower]):
         groups = [{"params": tables, "weight_decay": 0.0}, {"params": layers, "weight_decay": settings.weight_decay}]
         self._optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
-    def run(self, progress: Callable[[int, float], None]) -> tuple[QueryTower, Tower, TwoTowerReport]:
-        """Train, and return the best towers and what happened."""
-        best = (self._trained_query_tower(), self._item_tower.trained())
-        before = highest = self._held_out_recall()
-        recalls: list[float] = []
-        best_step = step = 0
-        waiting = self._settings.patience * self._settings.validate_every
-        while step < self._settings.steps and step - best_step < waiting:
+    def run(
+        self, progress: Callable[[int, float], None], checkpoints: Path | None = None
+    ) -> tuple[QueryTower, Tower, TwoTowerReport]:
+        """Train, or finish the training that `checkpoints` holds; return the best towers and what happened."""
+        path = None if checkpoints is None else checkpoints / _CHECKPOINT
+        fingerprint = "" if path is None else training_fingerprint(*self._told_apart_by())
+        recalls = [] if path is None else self._resumed(path, fingerprint)
+        # Of a training that goes on it says nothing new, but finds the items' vectors as they were then.
+        before = self._held_out_recall()
+        recalls = recalls or [before]
+        every, steps = self._settings.validate_every, self._settings.steps
+        step = min((len(recalls) - 1) * every, steps)
+        while step < steps and len(recalls) - 1 - _best(recalls) < self._settings.patience:
             loss = self._train_one(step)
             step += 1
             progress(step, loss)
-            if step % self._settings.validate_every == 0 or step == self._settings.steps:
+            if step % every == 0 or step == steps:
                 recalls.append(self._held_out_recall())
-                if recalls[-1] > highest:
-                    best = (self._trained_query_tower(), self._item_tower.trained())
-                    best_step, highest = step, recalls[-1]
-        return *best, TwoTowerReport(step, best_step, before, tuple(recalls))
+                if _best(recalls) == len(recalls) - 1:
+                    self._best.load_state_dict(self._networks.state_dict())
+                if path is not None:
+                    self._write(path, fingerprint, recalls)
+        best_step = min(_best(recalls) * every, steps)
+        towers = self._trained_query_tower(self._best["query"]), self._best["item"].trained()
+        return *towers, TwoTowerReport(step, best_step, recalls[0], tuple(recalls[1:]))
+
+    def _told_apart_by(self) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
+        """All that the outcome depends on: plain values, and arrays."""
+        data = self._data
+        facts = {"towers": type(self).__name__, "seed": self._seed, **self._settings.model_dump()}
+        arrays: list[npt.NDArray[Any]] = [data.queries.vectors, data.items.vectors]
+        for pairs in (data.logged, data.pseudo, data.held_out):
+            arrays += [pairs.query_rows, pairs.item_rows]
+        for texts in (self._query_pieces, self._item_pieces):
+            arrays += [texts.pieces, texts.offsets]
+        return facts, arrays
+
+    def _resumed(self, path: Path, fingerprint: str) -> list[float]:
+        """Take up the training at `path`; its recalls, from that before the first step. None where there is none."""
+        found = read_checkpoint(path, fingerprint)
+        if found is None:
+            return []
+        for name, networks in (("now.", self._networks), ("best.", self._best)):
+            kept = {key.removeprefix(name): value for key, value in found.weights.items() if key.startswith(name)}
+            networks.load_state_dict(kept)
+        found.restore_optimizer(self._optimiser)
+        return [figures["recall"] for figures in found.figures]
+
+    def _write(self, path: Path, fingerprint: str, recalls: Sequence[float]) -> None:
+        both = nn.ModuleDict({"now": self._networks, "best": self._best})
+        write_checkpoint(path, fingerprint, both, self._optimiser, [{"recall": recall} for recall in recalls])
 
     def _train_one(self, step: int) -> float:
         torch.manual_seed(self._seed * 1_000_003 + step)
@@ -210,8 +253,8 @@ class TowerTraining(ABC, Generic[QueryTower]):
         """The query side; nothing else may draw a random number."""
 
     @abstractmethod
-    def _trained_query_tower(self) -> QueryTower:
-        """The query side as arrays, which further training does not change."""
+    def _trained_query_tower(self, network: Any) -> QueryTower:
+        """A query side as arrays, which further training does not change."""
 
     def _asked(self, rows: npt.NDArray[np.int32]) -> Tensor:
         """The vectors of the queries at these rows."""
@@ -230,8 +273,13 @@ class _TwoTowers(TowerTraining[Tower]):
     def _make_query_tower(self, dimensions: int) -> TowerNetwork:
         return TowerNetwork(dimensions, self._settings)
 
-    def _trained_query_tower(self) -> Tower:
-        return self._query_tower.trained()
+    def _trained_query_tower(self, network: TowerNetwork) -> Tower:
+        return network.trained()
+
+
+def _best(recalls: Sequence[float]) -> int:
+    """The place of the highest; the first of equal ones."""
+    return recalls.index(max(recalls))
 
 
 def no_negatives(

@@ -124,10 +124,10 @@ def _towers(build: Build, events: pa.Table | None, text_vectors: StepResult, pai
     settings, shopper = build.recipe.two_tower, build.recipe.shopper_tower
     assert settings is not None
 
-    def train(folder: Path, _: Path) -> dict[str, Any]:
+    def train(folder: Path, kept: Path) -> dict[str, Any]:
         if shopper is None:
-            return train_towers(build, settings, text_vectors, pairs, folder)
-        return train_towers_for_shoppers(build, settings, shopper, events, text_vectors, pairs, folder)
+            return train_towers(build, settings, text_vectors, pairs, folder, kept)
+        return train_towers_for_shoppers(build, settings, shopper, events, text_vectors, pairs, folder, kept)
 
     return build.step("towers", train, settings, shopper)
 

@@ -38,8 +38,12 @@ def train_towers_for_shoppers(
     vectors: StepResult,
     pairs: StepResult,
     folder: Path,
+    kept: Path,
 ) -> dict[str, Any]:
-    """Train the two towers on the visits of `events` and run them over the catalogue and the training queries."""
+    """Train the two towers on the visits of `events` and run them over the catalogue and the training queries.
+
+    `kept`: where an interrupted training left its checkpoints.
+    """
     import torch
 
     from shelfwalk.encoders.shopper_tower_training import ShopperData, train_shopper_towers
@@ -56,7 +60,7 @@ def train_towers_for_shoppers(
     def advance(step: int, loss: float) -> None:
         build.progress(f"Training two towers (loss {loss:.2f})", step, settings.steps)
 
-    query_tower, item_tower, report = train_shopper_towers(data, settings, shopper, build.seed, advance)
+    query_tower, item_tower, report = train_shopper_towers(data, settings, shopper, build.seed, advance, kept)
     query_tower.save(folder / layout.SHOPPER_TOWER)
     np.save(folder / layout.VECTORS, item_tower.vectors(items.texts, items.vectors), allow_pickle=False)
     np.save(folder / QUERY_VECTORS, query_tower.vectors(queries.texts, queries.vectors), allow_pickle=False)

@@ -21,9 +21,12 @@ from shelfwalk.shelf.steps import StepResult
 
 
 def train_towers(
-    build: Build, settings: TwoTowerSettings, vectors: StepResult, pairs: StepResult, folder: Path
+    build: Build, settings: TwoTowerSettings, vectors: StepResult, pairs: StepResult, folder: Path, kept: Path
 ) -> dict[str, Any]:
-    """Train the two towers on the pairs and run them over the catalogue and the training queries."""
+    """Train the two towers on the pairs and run them over the catalogue and the training queries.
+
+    `kept`: where an interrupted training left its checkpoints.
+    """
     import torch
 
     from shelfwalk.encoders.two_tower_training import Side, TwoTowerData, train_two_towers
@@ -39,7 +42,7 @@ def train_towers(
     def advance(step: int, loss: float) -> None:
         build.progress(f"Training two towers (loss {loss:.2f})", step, settings.steps)
 
-    query_tower, item_tower, report = train_two_towers(data, settings, build.seed, advance)
+    query_tower, item_tower, report = train_two_towers(data, settings, build.seed, advance, kept)
     query_tower.save(folder / layout.QUERY_TOWER)
     np.save(folder / layout.VECTORS, item_tower.vectors(items.texts, items.vectors), allow_pickle=False)
     np.save(folder / QUERY_VECTORS, query_tower.vectors(queries.texts, queries.vectors), allow_pickle=False)

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from shelfwalk.encoders.training_checkpoint import read_checkpoint, training_fingerprint, write_checkpoint
 from shelfwalk.tokenizers.cqsid_losses import category_contrast, query_item_contrast
 from shelfwalk.tokenizers.cqsid_network import CQSIDNetwork, Quantised
 from shelfwalk.tokenizers.cqsid_samples import Samples
@@ -35,7 +36,6 @@ from shelfwalk.tokenizers.residual_quantisation import Codebook
 from shelfwalk.tokenizers.rqvae_encoder import Layer, latents_of
 from shelfwalk.tokenizers.rqvae_network import layers_of, squared_distance
 from shelfwalk.tokenizers.torch_threads import torch_threads
-from shelfwalk.tokenizers.training_checkpoint import read_checkpoint, training_fingerprint, write_checkpoint
 
 _CHECKPOINT = "cqsid.safetensors"
 _LEAST_SHARE_OF_EVEN_USE = 0.1
@@ -136,7 +136,7 @@ class _Training:
             self.network.add_level(codebook, counts)
         self.network.load_state_dict(checkpoint.weights)
         checkpoint.restore_optimizer(self.optimizer)
-        self.losses = [CQSIDLoss(**loss) for loss in checkpoint.losses]
+        self.losses = [CQSIDLoss(**loss) for loss in checkpoint.figures]
 
     def run_epoch(self) -> None:
         """One pass over all samples, after which codes of no use are restarted; the first ones are without codes."""

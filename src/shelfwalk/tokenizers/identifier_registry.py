@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shelfwalk.errors import UserError
+from shelfwalk.files import write_whole
 from shelfwalk.tokenizers.item_tokenizer import Codes
-from shelfwalk.tokenizers.tokenizer_files import write_bytes_whole
 
 _FILE = "registry.parquet"
 
@@ -58,7 +58,7 @@ class IdentifierRegistry:
         codes = pa.FixedSizeListArray.from_arrays(self.codes.ravel(), self.codes.shape[1])
         content = pa.BufferOutputStream()
         pq.write_table(pa.table({"item_id": self.item_ids, "identifier": codes}), content)
-        write_bytes_whole(folder / _FILE, memoryview(content.getvalue()))
+        write_whole(folder / _FILE, memoryview(content.getvalue()))
 
     @classmethod
     def open(cls, folder: Path, levels: int) -> IdentifierRegistry:

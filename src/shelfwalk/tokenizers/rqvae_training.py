@@ -18,6 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from shelfwalk.encoders.training_checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    training_fingerprint,
+    write_checkpoint,
+)
 from shelfwalk.tokenizers.item_tokenizer import Progress, Vectors
 from shelfwalk.tokenizers.number_type import bfloat16_is_native
 from shelfwalk.tokenizers.residual_kmeans import fit_codebooks, sampled_rows
@@ -26,12 +32,6 @@ from shelfwalk.tokenizers.rqvae_encoder import Layer, latents_of
 from shelfwalk.tokenizers.rqvae_network import RQVAENetwork, RQVAEPass, layers_of
 from shelfwalk.tokenizers.rqvae_settings import EpochLoss, RQVAESettings
 from shelfwalk.tokenizers.torch_threads import torch_threads
-from shelfwalk.tokenizers.training_checkpoint import (
-    Checkpoint,
-    read_checkpoint,
-    training_fingerprint,
-    write_checkpoint,
-)
 
 _CHECKPOINT = "rqvae.safetensors"
 
@@ -62,7 +62,7 @@ def train_rqvae(
         _start_codebooks(network, vectors, settings)
     else:
         _restore(network, checkpoint)
-        losses = [EpochLoss(**loss) for loss in checkpoint.losses]
+        losses = [EpochLoss(**loss) for loss in checkpoint.figures]
     optimizer = _optimizer(network, settings)
     if checkpoint is not None:
         checkpoint.restore_optimizer(optimizer)

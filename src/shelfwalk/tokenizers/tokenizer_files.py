@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -59,17 +58,7 @@ def save_arrays(folder: Path, name: str, arrays: Sequence[npt.NDArray[Any]]) -> 
     for number, array in enumerate(arrays, start=1):
         content = io.BytesIO()
         np.save(content, array, allow_pickle=False)
-        write_bytes_whole(folder / f"{name}_{number}.npy", content.getbuffer())
-
-
-def write_bytes_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write `content` so that `path` holds its former content or all of the new one, whatever happens."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+        write_whole(folder / f"{name}_{number}.npy", content.getbuffer())
 
 
 def load_arrays(folder: Path, name: str, count: int) -> tuple[npt.NDArray[Any], ...]:

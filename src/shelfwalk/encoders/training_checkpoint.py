@@ -1,7 +1,7 @@
-"""The state of a tokeniser in training, kept so that an interrupted training goes on as if nothing had happened.
+"""The state of a network in training, kept so that an interrupted training goes on as if nothing had happened.
 
-In: the tensors of a network, its AdamW, the losses so far, and a fingerprint of data and settings. Out: one safetensors
-file, written whole. Random numbers are drawn from seed and epoch, so they leave no state to keep.
+In: the tensors of a network, its AdamW, the figures so far, and a fingerprint of data and settings. Out: one
+safetensors file, written whole. Random numbers are drawn from seed and epoch or step, so they leave no state to keep.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import safetensors
 import safetensors.torch
 import torch
 
-from shelfwalk.tokenizers.tokenizer_files import write_bytes_whole
+from shelfwalk.files import write_whole
 
 _MOMENTS = "adamw."
 _ROWS_AT_A_TIME = 65_536
 
-Losses = list[dict[str, float]]
-"""The parts of the loss of each finished epoch."""
+Figures = list[dict[str, float]]
+"""What each finished part of a training told: the parts of the loss of an epoch, say."""
 
 
 def training_fingerprint(settings: Mapping[str, Any], arrays: Sequence[npt.NDArray[Any]]) -> str:
@@ -38,23 +38,22 @@ def training_fingerprint(settings: Mapping[str, Any], arrays: Sequence[npt.NDArr
 
 
 def write_checkpoint(
-    path: Path, fingerprint: str, network: torch.nn.Module, optimizer: torch.optim.Optimizer, losses: Losses
+    path: Path, fingerprint: str, network: torch.nn.Module, optimizer: torch.optim.Optimizer, figures: Figures
 ) -> None:
-    """Replace the checkpoint at `path`, its folder made if missing; there is one loss for each finished epoch."""
+    """Replace the checkpoint at `path`, its folder made if missing; there are figures for each finished part."""
     tensors = dict(network.state_dict())
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"{_MOMENTS}{number}.{name}": value for name, value in state.items()}
-    metadata = {"fingerprint": fingerprint, "losses": json.dumps(losses)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes_whole(path, safetensors.torch.save(tensors, metadata))
+    metadata = {"fingerprint": fingerprint, "figures": json.dumps(figures)}
+    write_whole(path, safetensors.torch.save(tensors, metadata))
 
 
 class Checkpoint:
-    """A checkpoint that was read: the network's tensors by name, and the losses of the finished epochs."""
+    """A checkpoint that was read: the network's tensors by name, and the figures of the finished parts."""
 
-    def __init__(self, tensors: dict[str, torch.Tensor], losses: Losses) -> None:
+    def __init__(self, tensors: dict[str, torch.Tensor], figures: Figures) -> None:
         self.weights = {name: value for name, value in tensors.items() if not name.startswith(_MOMENTS)}
-        self.losses = losses
+        self.figures = figures
         self._moments = {name: value for name, value in tensors.items() if name.startswith(_MOMENTS)}
 
     def under(self, name: str) -> tuple[torch.Tensor, ...]:
@@ -81,4 +80,4 @@ def read_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError):
         return None
-    return Checkpoint(tensors, json.loads(metadata["losses"]))
+    return Checkpoint(tensors, json.loads(metadata["figures"]))
