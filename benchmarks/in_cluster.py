@@ -12,6 +12,7 @@ asks a built shelf every query of the data and ranks what the same beams reach i
     lookup-cosine        clusters in beam order as well, but inside them the nearest item to the query first: what is
                          left to ours then is that a near item of a later cluster may come first
     lookup-random        the published order with a random efficiency: what an order of any use must beat
+    path-weight-W        ours at another weight of the path's probability than the one that the build has settled
 
 The published orders keep 1,000 items. A line with the paired comparisons goes to
 benchmarks/results/in-cluster/NAME.jsonl.
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,7 @@ RESULTS = Path(__file__).parent / "results" / "in-cluster"
 BUDGET = 1_000
 DEPTH = 300
 COSINE = "lookup-cosine"
+PATH_WEIGHTS = (0.02, 0.05, 0.1, 0.2)
 MEASURES = ("R@10", "R@100", "nDCG@10", "RR")
 
 
@@ -48,7 +51,11 @@ def arms_of(shelf: Shelf, dataset: Dataset) -> dict[str, GenerativeChannel]:
     if dataset.searches is not None:
         orders = {"lookup-clicks": efficiency_of(shelf.items, dataset.searches), **orders}
     ours = shelf.generative
-    return {ours.name: ours} | {name: ours.in_published_order(by, BUDGET) for name, by in orders.items()}
+    arms = {ours.name: ours} | {name: ours.in_published_order(by, BUDGET) for name, by in orders.items()}
+    for weight in PATH_WEIGHTS:
+        arms[f"path-weight-{weight:g}"] = other = copy(ours)
+        other.settings = ours.settings.model_copy(update={"path_weight": weight})
+    return arms
 
 
 def evenly_spaced(queries: pa.Table, most: int | None) -> pa.Table:

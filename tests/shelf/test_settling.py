@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from itertools import product
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from shelfwalk.channels.channel import Evidence, Hits, Request
 from shelfwalk.channels.fusion import RANK_CONSTANT
 from shelfwalk.data.query_item_pairs import QueryItemPairs
-from shelfwalk.ranking.in_cluster import Candidates
+from shelfwalk.ranking.in_cluster import Candidates, InClusterWeights
 from shelfwalk.shelf import settling
 from shelfwalk.shelf.pair_step import TrainingPairs
 from shelfwalk.shelf.settling import HeldOutQuery, held_out_requests, settle_fusion, settle_in_cluster
@@ -134,15 +135,17 @@ def in_cluster_channel(cosines: list[float], shares: list[float], probabilities:
 @pytest.mark.parametrize(
     ("cosines", "shares", "probabilities", "chosen"),
     [
-        # The cosine alone finds item 0: no weight is needed.
-        ([0.9, 0.5, 0.5, 0.5], [0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], (0.0, 0.0)),
+        # The cosine alone finds item 0, and no path speaks against it.
+        ([0.9, 0.5, 0.5, 0.5], [0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], (0.1, 0.0)),
         # Its words bring it before the others, from 0.2 on.
-        ([0.5, 0.65, 0.6, 0.6], [1, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], (0.0, 0.2)),
+        ([0.5, 0.65, 0.6, 0.6], [1, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], (0.1, 0.2)),
         # Its path is more probable by a factor of e^20.
-        ([0.5, 0.85, 0.6, 0.6], [0, 0, 0, 0], [1, np.exp(-20), np.exp(-20), np.exp(-20)], (0.02, 0.0)),
+        ([0.5, 0.85, 0.6, 0.6], [0, 0, 0, 0], [1, np.exp(-20), np.exp(-20), np.exp(-20)], (0.1, 0.0)),
+        # The others' paths are, by a factor of e^30: more than a hundredth of that is too much.
+        ([0.9, 0.5, 0.5, 0.5], [0, 0, 0, 0], [np.exp(-30), 1, 1, 1], (0.01, 0.0)),
     ],
 )
-def test_in_cluster_weights_are_the_smallest_that_find_the_item(
+def test_in_cluster_weights_are_the_largest_of_paths_and_the_smallest_of_words_that_find_the_item(
     monkeypatch: pytest.MonkeyPatch,
     cosines: list[float],
     shares: list[float],
@@ -157,7 +160,45 @@ def test_in_cluster_weights_are_the_smallest_that_find_the_item(
     assert settled.recalls["/".join(map(str, chosen))] == 1.0
 
 
-def test_without_queries_nothing_is_weighed() -> None:
+PATHS, WORDS = (0.0, 0.02, 0.1), (0.0, 0.3)
+
+
+def worse(best: list[float], found: list[float]) -> bool:
+    differences = [one - other for one, other in zip(best, found, strict=True)]
+    error = statistics.stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else 0.0
+    return statistics.mean(differences) > 1.96 * error
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=12))
+def test_of_what_is_not_shown_to_be_worse_the_largest_path_weight_is_chosen(found: list[list[bool]]) -> None:
+    """Queries that each choice of weights answers or does not, and the rule spelt out."""
+    choices = list(product(PATHS, WORDS))
+
+    def candidates(request: Request) -> tuple[Any, Any, Any]:
+        return SimpleNamespace(rows=np.array([7]), query=int(request.query)), None, None
+
+    def scores(candidates: Any, cosines: Any, words: Any, weights: InClusterWeights) -> list[bool]:
+        return [found[candidates.query][choices.index((weights.path, weights.words))]]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settling, "PATH_WEIGHTS", PATHS)
+        patch.setattr(settling, "WORD_WEIGHTS", WORDS)
+        patch.setattr(settling, "in_cluster_scores", scores)
+        patch.setattr(settling, "best_positions", lambda rows, scores, k: np.flatnonzero(scores))
+        channel: Any = SimpleNamespace(candidates=candidates)
+        queries = [HeldOutQuery(request(str(query)), frozenset({7})) for query in range(len(found))]
+        settled = settle_in_cluster(channel, queries)
+    recalls = {choice: [float(of_query[place]) for of_query in found] for place, choice in enumerate(choices)}
+    highest = max(choices, key=lambda choice: statistics.mean(recalls[choice]))
+    as_good = [choice for choice in choices if not worse(recalls[highest], recalls[choice])]
+    path = max(as_good)[0]
+    expected = max(
+        (choice for choice in as_good if choice[0] == path), key=lambda choice: (sum(recalls[choice]), -choice[1])
+    )
+    assert settled.chosen == expected
+
+
+def test_without_queries_the_path_is_trusted() -> None:
     channel = in_cluster_channel([1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1])
-    assert settle_in_cluster(channel, []).chosen == (0.0, 0.0)
+    assert settle_in_cluster(channel, []).chosen == (settling.PATH_WEIGHTS[-1], 0.0)
     assert settle_fusion({"bm25": FixedChannel("bm25", {})}, []).chosen == (1.0,)

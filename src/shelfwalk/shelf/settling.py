@@ -1,11 +1,14 @@
 """Settles the weights that no training sets: of paths and words in a cluster's score, and of channels in fusion.
 
-In: a shelf's channels and held-out training queries. Out: the weights with the highest mean recall at 100. No query
-and no judgement of an evaluation is read; the fusion without the generative channel is settled as hard.
+In: a shelf's channels and held-out training queries. Out: the weights with the highest mean recall at 100, or what
+these queries cannot tell from it. No query and no judgement of an evaluation is read; the fusion without the generative
+channel is settled as hard.
 
 Of held-out pseudo-queries only those that were made from several items count: they are phrases, as queries of a shop
 are, and not pieces of one item's title, which a lexical channel finds by construction. A log shows what its own ranker
-has found: weights that are settled on clicks favour whatever that ranker resembles.
+has found: weights that are settled on clicks favour whatever that ranker resembles, which is mostly words. So of the
+in-cluster weights that held-out queries do not show to be worse than the best, those are taken that trust the generated
+path most (docs/results.md: what that is worth).
 """
 
 from __future__ import annotations
@@ -25,11 +28,13 @@ from shelfwalk.shelf.pair_step import TrainingPairs
 
 CUTOFF = 100
 DEPTH = 300
-MOST_QUERIES = 300
+MOST_QUERIES = 1_000
 FEWEST_ITEMS = 3
-PATH_WEIGHTS = (0.0, 0.01, 0.02, 0.03, 0.05)
+PATH_WEIGHTS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1)
 WORD_WEIGHTS = (0.0, 0.1, 0.2, 0.3)
 CHANNEL_WEIGHTS = (0.25, 0.5, 1.0)
+SHOWN = 1.96
+"""Standard errors of a paired difference from which it is one: 95 % of the normal distribution lie below."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class HeldOutQuery:
 
 @dataclass(frozen=True)
 class Settled:
-    """The choice with the highest mean recall at 100 on the held-out queries, and the recall of every choice."""
+    """The choice, and the mean recall at 100 of every choice on the held-out queries."""
 
     chosen: tuple[float, ...]
     recalls: dict[str, float]
@@ -65,7 +70,11 @@ def held_out_requests(pairs: TrainingPairs, vectors: npt.NDArray[np.float32]) ->
 
 
 def settle_in_cluster(channel: GenerativeChannel, queries: Sequence[HeldOutQuery]) -> Settled:
-    """The path weight and the word weight with the highest recall; of equal ones the smallest."""
+    """The path weight and the word weight.
+
+    Of all that are not shown to be worse than the highest mean recall, the largest path weight, and with it the word
+    weight of the highest recall; of equal ones the smallest.
+    """
     recalls: dict[tuple[float, ...], list[float]] = {choice: [] for choice in product(PATH_WEIGHTS, WORD_WEIGHTS)}
     for query in queries:
         candidates, cosines, word_shares = channel.candidates(query.request)
@@ -73,7 +82,11 @@ def settle_in_cluster(channel: GenerativeChannel, queries: Sequence[HeldOutQuery
             scores = in_cluster_scores(candidates, cosines, word_shares, InClusterWeights(path, words))
             rows = candidates.rows[best_positions(candidates.rows, scores, CUTOFF)]
             found.append(_recall(rows, query.relevant))
-    return _highest(recalls)
+    best = _highest(recalls)
+    as_good = [choice for choice, found in recalls.items() if not _is_worse(found, recalls[best.chosen])]
+    path = max(choice[0] for choice in as_good)
+    of_path = _highest({choice: recalls[choice] for choice in as_good if choice[0] == path})
+    return Settled(of_path.chosen, best.recalls)
 
 
 def settle_fusion(channels: Mapping[str, Channel], queries: Sequence[HeldOutQuery]) -> Settled:
@@ -87,6 +100,15 @@ def settle_fusion(channels: Mapping[str, Channel], queries: Sequence[HeldOutQuer
             fused = fuse(hits, dict(zip(channels, weights, strict=True)), CUTOFF)
             found.append(_recall(fused.rows, query.relevant))
     return _highest(recalls)
+
+
+def _is_worse(found: Sequence[float], best: Sequence[float]) -> bool:
+    """Whether the mean of `found` lies below that of `best`, query by query, by more than its standard errors allow."""
+    if not found:
+        return False
+    differences = np.subtract(best, found)
+    error = float(np.std(differences, ddof=1)) / np.sqrt(len(found)) if len(found) > 1 else 0.0
+    return float(np.mean(differences)) > SHOWN * error
 
 
 def _highest(recalls: Mapping[tuple[float, ...], Sequence[float]]) -> Settled:
