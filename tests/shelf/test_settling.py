@@ -51,9 +51,9 @@ def test_phrases_are_the_queries_that_several_items_gave() -> None:
     pairs = pairs_of({"hub": [4, 1, 9], "a title's own": [4], "twice one": [2, 2, 2], "lamp": [7, 8, 9, 10]})
     vectors = np.arange(8, dtype=np.float32).reshape(4, 2)
     found = held_out_requests(held_out(pairs), vectors)
-    assert [(query.request.query, query.relevant) for query in found] == [
-        ("hub", {1, 4, 9}),
-        ("lamp", {7, 8, 9, 10}),
+    assert [(query.request.query, query.relevant, query.is_logged) for query in found] == [
+        ("hub", {1, 4, 9}, False),
+        ("lamp", {7, 8, 9, 10}, False),
     ]
     np.testing.assert_array_equal([query.request.vector for query in found], vectors[[0, 3]])
 
@@ -70,7 +70,7 @@ def test_without_phrases_all_held_out_queries_count_and_no_others() -> None:
 def test_held_out_queries_of_a_log_count_alone_and_with_any_number_of_items() -> None:
     pairs = pairs_of({"hub": [4, 1, 9], "for my desk": [3], "lamp": [7, 8, 9, 10]})
     found = held_out_requests(held_out(pairs, logged=("for my desk",)), np.zeros((3, 2), np.float32))
-    assert [(query.request.query, query.relevant) for query in found] == [("for my desk", {3})]
+    assert [(query.request.query, query.relevant, query.is_logged) for query in found] == [("for my desk", {3}, True)]
 
 
 def test_phrases_are_bounded() -> None:
@@ -133,31 +133,33 @@ def in_cluster_channel(cosines: list[float], shares: list[float], probabilities:
 
 
 @pytest.mark.parametrize(
-    ("cosines", "shares", "probabilities", "chosen"),
+    ("cosines", "shares", "probabilities", "smallest", "by_clicks"),
     [
         # The cosine alone finds item 0, and no path speaks against it.
-        ([0.9, 0.5, 0.5, 0.5], [0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], (0.1, 0.0)),
+        ([0.9, 0.5, 0.5, 0.5], [0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], (0.0, 0.0), (0.1, 0.0)),
         # Its words bring it before the others, from 0.2 on.
-        ([0.5, 0.65, 0.6, 0.6], [1, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], (0.1, 0.2)),
+        ([0.5, 0.65, 0.6, 0.6], [1, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], (0.0, 0.2), (0.1, 0.2)),
         # Its path is more probable by a factor of e^20.
-        ([0.5, 0.85, 0.6, 0.6], [0, 0, 0, 0], [1, np.exp(-20), np.exp(-20), np.exp(-20)], (0.1, 0.0)),
+        ([0.5, 0.85, 0.6, 0.6], [0, 0, 0, 0], [1, np.exp(-20), np.exp(-20), np.exp(-20)], (0.02, 0.0), (0.1, 0.0)),
         # The others' paths are, by a factor of e^30: more than a hundredth of that is too much.
-        ([0.9, 0.5, 0.5, 0.5], [0, 0, 0, 0], [np.exp(-30), 1, 1, 1], (0.01, 0.0)),
+        ([0.9, 0.5, 0.5, 0.5], [0, 0, 0, 0], [np.exp(-30), 1, 1, 1], (0.0, 0.0), (0.01, 0.0)),
     ],
 )
-def test_in_cluster_weights_are_the_largest_of_paths_and_the_smallest_of_words_that_find_the_item(
+def test_in_cluster_weights_are_the_smallest_that_find_the_item_and_by_clicks_the_largest_of_paths(
     monkeypatch: pytest.MonkeyPatch,
     cosines: list[float],
     shares: list[float],
     probabilities: list[float],
-    chosen: tuple[float, float],
+    smallest: tuple[float, float],
+    by_clicks: tuple[float, float],
 ) -> None:
     monkeypatch.setattr(settling, "CUTOFF", 1)
     channel = in_cluster_channel(cosines, shares, probabilities)
-    settled = settle_in_cluster(channel, [HeldOutQuery(request("q"), frozenset({0}))])
-    assert settled.chosen == chosen
-    assert len(settled.recalls) == len(settling.PATH_WEIGHTS) * len(settling.WORD_WEIGHTS)
-    assert settled.recalls["/".join(map(str, chosen))] == 1.0
+    for is_logged, chosen in ((False, smallest), (True, by_clicks)):
+        settled = settle_in_cluster(channel, [HeldOutQuery(request("q"), frozenset({0}), is_logged)])
+        assert settled.chosen == chosen
+        assert len(settled.recalls) == len(settling.PATH_WEIGHTS) * len(settling.WORD_WEIGHTS)
+        assert settled.recalls["/".join(map(str, chosen))] == 1.0
 
 
 PATHS, WORDS = (0.0, 0.02, 0.1), (0.0, 0.3)
@@ -186,7 +188,7 @@ def test_of_what_is_not_shown_to_be_worse_the_largest_path_weight_is_chosen(foun
         patch.setattr(settling, "in_cluster_scores", scores)
         patch.setattr(settling, "best_positions", lambda rows, scores, k: np.flatnonzero(scores))
         channel: Any = SimpleNamespace(candidates=candidates)
-        queries = [HeldOutQuery(request(str(query)), frozenset({7})) for query in range(len(found))]
+        queries = [HeldOutQuery(request(str(query)), frozenset({7}), True) for query in range(len(found))]
         settled = settle_in_cluster(channel, queries)
     recalls = {choice: [float(of_query[place]) for of_query in found] for place, choice in enumerate(choices)}
     highest = max(choices, key=lambda choice: statistics.mean(recalls[choice]))
@@ -198,7 +200,7 @@ def test_of_what_is_not_shown_to_be_worse_the_largest_path_weight_is_chosen(foun
     assert settled.chosen == expected
 
 
-def test_without_queries_the_path_is_trusted() -> None:
+def test_without_queries_nothing_is_weighed() -> None:
     channel = in_cluster_channel([1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1])
-    assert settle_in_cluster(channel, []).chosen == (settling.PATH_WEIGHTS[-1], 0.0)
+    assert settle_in_cluster(channel, []).chosen == (0.0, 0.0)
     assert settle_fusion({"bm25": FixedChannel("bm25", {})}, []).chosen == (1.0,)

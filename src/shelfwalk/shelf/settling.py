@@ -7,8 +7,9 @@ channel is settled as hard.
 Of held-out pseudo-queries only those that were made from several items count: they are phrases, as queries of a shop
 are, and not pieces of one item's title, which a lexical channel finds by construction. A log shows what its own ranker
 has found: weights that are settled on clicks favour whatever that ranker resembles, which is mostly words. So of the
-in-cluster weights that held-out queries do not show to be worse than the best, those are taken that trust the generated
-path most (docs/results.md: what that is worth).
+in-cluster weights that held-out clicks do not show to be worse than the best, those are taken that trust the generated
+path most (docs/results.md: what that is worth). Without a log the path has learnt from nothing but pseudo-queries, which
+shoppers do not type: there the best is taken as it is.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class HeldOutQuery:
 
     request: Request
     relevant: frozenset[int]
+    is_logged: bool = False
+    """Whether they are right by clicks."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,17 @@ def held_out_requests(pairs: TrainingPairs, vectors: npt.NDArray[np.float32]) ->
     asked = [row for row, items in enumerate(relevant) if items]
     phrases = [row for row in asked if len(relevant[row]) >= FEWEST_ITEMS or pairs.is_logged[row]]
     chosen = (phrases or asked)[:MOST_QUERIES]
-    return [HeldOutQuery(Request(pairs.queries[row], vectors[row]), frozenset(relevant[row])) for row in chosen]
+    return [
+        HeldOutQuery(Request(pairs.queries[row], vectors[row]), frozenset(relevant[row]), bool(pairs.is_logged[row]))
+        for row in chosen
+    ]
 
 
 def settle_in_cluster(channel: GenerativeChannel, queries: Sequence[HeldOutQuery]) -> Settled:
-    """The path weight and the word weight.
+    """The path weight and the word weight of the highest mean recall; of equal ones the smallest.
 
-    Of all that are not shown to be worse than the highest mean recall, the largest path weight, and with it the word
-    weight of the highest recall; of equal ones the smallest.
+    On clicks: of all that are not shown to be worse than that, the largest path weight, and with it the word weight of
+    the highest recall.
     """
     recalls: dict[tuple[float, ...], list[float]] = {choice: [] for choice in product(PATH_WEIGHTS, WORD_WEIGHTS)}
     for query in queries:
@@ -83,6 +89,8 @@ def settle_in_cluster(channel: GenerativeChannel, queries: Sequence[HeldOutQuery
             rows = candidates.rows[best_positions(candidates.rows, scores, CUTOFF)]
             found.append(_recall(rows, query.relevant))
     best = _highest(recalls)
+    if not queries or not all(query.is_logged for query in queries):
+        return best
     as_good = [choice for choice, found in recalls.items() if not _is_worse(found, recalls[best.chosen])]
     path = max(choice[0] for choice in as_good)
     of_path = _highest({choice: recalls[choice] for choice in as_good if choice[0] == path})
