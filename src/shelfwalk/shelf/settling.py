@@ -8,8 +8,8 @@ Of held-out pseudo-queries only those that were made from several items count: t
 are, and not pieces of one item's title, which a lexical channel finds by construction. A log shows what its own ranker
 has found: weights that are settled on clicks favour whatever that ranker resembles, which is mostly words. So of the
 in-cluster weights that held-out clicks do not show to be worse than the best, those are taken that trust the generated
-path most (docs/results.md: what that is worth). Without a log the path has learnt from nothing but pseudo-queries, which
-shoppers do not type: there the best is taken as it is.
+path most (docs/results.md: what that is worth). Without a log the path has learnt from nothing but pseudo-queries,
+which shoppers do not type: there the best is taken as it is.
 """
 
 from __future__ import annotations
