@@ -14,17 +14,22 @@ docs/*.md --write` puts what these files hold into the docs.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    from shelfwalk.data.dataset import open_dataset
-    from shelfwalk.data.personal_queries import personal_queries
-    from shelfwalk.evaluation.recipe_runs import run_recipe
-    from shelfwalk.terminal import print_evaluation, shown_progress
+    from shelfwalk.errors import UserError
 
+    try:
+        run(arguments())
+    except UserError as error:
+        sys.exit(f"recipes.py: {error}")
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder of the data")
     parser.add_argument("--name", required=True, help="of the results file")
@@ -33,7 +38,15 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="[default: demo/NAME-shelves]")
     parser.add_argument("--recipes", nargs="+", default=["rqkmeans"])
     parser.add_argument("--threads", type=int, default=2, help="cores that the build has to itself")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from shelfwalk.data.dataset import open_dataset
+    from shelfwalk.data.personal_queries import personal_queries
+    from shelfwalk.evaluation.recipe_runs import run_recipe
+    from shelfwalk.terminal import print_evaluation, shown_progress
+
     work = arguments.work or Path("demo") / f"{arguments.name}-shelves"
     dataset = (
         open_dataset(arguments.data) if arguments.visits is None else personal_queries(arguments.data, arguments.visits)
