@@ -2,21 +2,23 @@
 
     python benchmarks/engine.py [--data ../shared/data/icecat_chorus] [--shelf demo/icecat_chorus.shelf]    (make bench)
 
-prints a Markdown table, the ratio first, and writes benchmarks/results/engine.json. Peers are published packages
-(pip install -e '.[bench]'); rows of a peer that is not installed are left out, and a peer that is no package is
-compared with by a figure of its own, which the row says. Refuses a machine that is busy with something else.
+prints a Markdown table, the ratio first, and writes benchmarks/results/engine.json; with --parts, the rows of other
+parts stay there as they are. Peers are published packages (pip install -e '.[bench]'); rows of a peer that is not
+installed are left out, and a peer that is no package is compared with by a figure of its own, which the row says.
+Refuses a machine that is busy with something else.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
-from measuring import pin_threads, refuse_busy_machine, save_and_print
+from measuring import Row, pin_threads, refuse_busy_machine, save_and_print
 
 RESULTS = Path(__file__).parent / "results" / "engine.json"
-PARTS = ("trie", "spans", "search")
+PARTS = ("trie", "spans", "search", "shelf")
 
 
 def main() -> None:
@@ -56,13 +58,24 @@ def main() -> None:
         rows += search_rows(arguments.rounds)
     elif "search" in arguments.parts:
         notes.append("transformers is not installed: no row of whole searches.")
-    if arguments.shelf is None:
-        notes.append("No shelf was given: no row of the default backbone.")
-    else:
+    if "shelf" in arguments.parts and arguments.shelf is not None:
         from engine_shelf import shelf_rows
 
         rows += shelf_rows(arguments.shelf, arguments.rounds)
+    elif "shelf" in arguments.parts:
+        notes.append("No shelf was given: no row of the default backbone.")
+    if len(arguments.parts) < len(PARTS):
+        rows = [*kept_rows(arguments.out, rows), *rows]
     save_and_print(rows, arguments.out, notes)
+
+
+def kept_rows(path: Path, rows: list[Row]) -> list[Row]:
+    """What an earlier run has left of parts that are not measured again: each row is a comparison of its own."""
+    if not path.exists():
+        return []
+    again = {(one.work, one.setting, one.peer_name) for one in rows}
+    before = [Row(**one) for one in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+    return [one for one in before if (one.work, one.setting, one.peer_name) not in again]
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from measuring import Row, interleaved, row
-from shelfwalk.generators.onnx_generator import OnnxGenerator
 from shelfwalk.generators.prompts import Prompts
-from shelfwalk.shelf import layout
 from shelfwalk.shelf.shelf import Shelf
 
 BEAM, QUERIES = 50, 200
@@ -22,7 +20,8 @@ def shelf_rows(path: Path, rounds: int) -> list[Row]:
     titles = shelf.items["title"].to_pylist()[:: max(len(shelf.items) // QUERIES, 1)]
     texts = itertools.cycle([" ".join(title.split()[:3]) for title in titles if title.split()])
     again = itertools.cycle([" ".join(title.split()[:3]) for title in titles if title.split()])
-    generator = OnnxGenerator(shelf.folder / layout.GENERATOR)
+    # The search's own: a second copy of the weights would push the first out of the processor's caches in turn.
+    generator = shelf.generative._generator
 
     def whole() -> None:
         shelf.search(next(texts), 10, "generative", explain=False)
