@@ -3,7 +3,7 @@
     python benchmarks/costs.py demo/standard-market --name standard-market demo/standard-market-shelves/*.shelf
 
 reads what the builds recorded, times searches of the data's queries one at a time on one thread, and appends a line a
-shelf to benchmarks/results/costs.jsonl. Refuses a machine that is busy with something else.
+shelf to benchmarks/results/costs/NAME.jsonl. Refuses a machine that is busy with something else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> None:
     pin_threads(1)
     refuse_busy_machine()
     from shelfwalk.data.dataset import open_dataset
-    from shelfwalk.evaluation.costs import FILE, costs_table, measure_costs
+    from shelfwalk.evaluation.costs import FOLDER, costs_table, measure_costs
     from shelfwalk.evaluation.results import append_result
     from shelfwalk.shelf.shelf import Shelf
 
@@ -34,10 +34,11 @@ def main() -> None:
     if dataset.queries is None:
         sys.exit(f"{arguments.data} has no queries.")
     queries = dataset.queries["query"].to_pylist()
+    file = RESULTS / FOLDER / f"{arguments.name}.jsonl"
     for place in arguments.shelves:
-        append_result(RESULTS / FILE, measure_costs(Shelf.open(place), queries, arguments.name))
+        append_result(file, measure_costs(Shelf.open(place), queries, arguments.name))
         print(f"{place.name} done.", flush=True)
-    print(costs_table(RESULTS / FILE, arguments.name))
+    print(costs_table(file, arguments.name))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ GENERATIVE = Costs(
 
 def table(folder: Path, *found: Costs) -> list[str]:
     for costs in found:
-        append_result(folder / "costs.jsonl", costs)
+        append_result(folder / "costs" / "shop.jsonl", costs)
     return with_tables("<!-- table: costs shop -->\n<!-- end -->\n", folder, "x.md").splitlines()[4:-4]
 
 
@@ -78,6 +78,7 @@ def test_a_shelf_without_a_generator_is_timed_by_its_vectors(tmp_path: Path) -> 
 @pytest.mark.parametrize("content", [None, json.dumps({"kind": "costs", "data": "shop"})])
 def test_what_is_no_costs_is_refused_in_a_sentence(tmp_path: Path, content: str | None) -> None:
     if content is not None:
-        (tmp_path / "costs.jsonl").write_text(content + "\n")
-    with pytest.raises(UserError, match=r"costs\.jsonl holds .*: make (it|them) with benchmarks/costs\.py\.$"):
+        (tmp_path / "costs").mkdir()
+        (tmp_path / "costs" / "shop.jsonl").write_text(content + "\n")
+    with pytest.raises(UserError, match=r"shop\.jsonl holds .*: make (it|them) with benchmarks/costs\.py\.$"):
         table(tmp_path)

@@ -24,7 +24,8 @@ from shelfwalk.shelf import layout
 from shelfwalk.shelf.shelf import Shelf
 
 KIND = "costs"
-FILE = "costs.jsonl"
+FOLDER = "costs"
+"""Below the results, whose own files hold evaluations; a file for each data."""
 BEAMS = (10, 50, 100)
 _HEADER = (
     "recipe",

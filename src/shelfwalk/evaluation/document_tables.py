@@ -29,7 +29,7 @@ from shelfwalk.evaluation.claims import read_claims
 from shelfwalk.evaluation.claims_text import claims_grid
 from shelfwalk.evaluation.compare import COMPARED_MEASURES, compare_systems
 from shelfwalk.evaluation.comparison_table import KINDS, comparison_markdown
-from shelfwalk.evaluation.costs import FILE, costs_table
+from shelfwalk.evaluation.costs import FOLDER, costs_table
 from shelfwalk.evaluation.engine_table import engine_tables
 from shelfwalk.evaluation.evidence import read_evidence
 from shelfwalk.evaluation.grids import markdown_table
@@ -101,7 +101,8 @@ def _table(name: str, settings: Mapping[str, str], results: Path) -> str:
     if name.startswith(f"{_RELEVANCE} "):
         return relevance_table(results / _RELEVANCE / f"{name.removeprefix(_RELEVANCE).strip()}.jsonl")
     if name.startswith(f"{_COSTS} "):
-        return costs_table(results / FILE, name.removeprefix(_COSTS).strip())
+        data = name.removeprefix(_COSTS).strip()
+        return costs_table(results / FOLDER / f"{data}.jsonl", data)
     systems = read_systems([results / f"{file.strip()}.jsonl" for file in name.split(",")], settings.get("data"))
     systems = systems.only(_listed(settings, "systems", ("*",)))
     comparison = compare_systems(
