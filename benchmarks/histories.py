@@ -18,16 +18,13 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
+from arms import keep_comparison
 from shelfwalk.channels.channel import Hits
-from shelfwalk.evaluation.rankings import Rankings
 from shelfwalk.shelf.shelf import Shelf
 
 RESULTS = Path(__file__).parent / "results" / "histories"
 DEPTH = 300
 OWN = "generative"
-MEASURES = ("R@10", "R@100", "nDCG@10", "RR")
 
 
 def histories_of(own: Sequence[list[str]]) -> dict[str, Sequence[list[str]]]:
@@ -49,10 +46,7 @@ def rank(shelf: Shelf, texts: Sequence[str], arms: Mapping[str, Sequence[list[st
 
 def main() -> None:
     from shelfwalk.data.personal_queries import personal_queries
-    from shelfwalk.evaluation.evaluate import evaluate
     from shelfwalk.evaluation.query_histories import query_histories
-    from shelfwalk.evaluation.results import append_evaluation, result_of
-    from shelfwalk.evaluation.shelf_evaluation import data_hash
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shelf", type=Path)
@@ -61,43 +55,11 @@ def main() -> None:
     parser.add_argument("--visits", type=int, default=500)
     arguments = parser.parse_args()
     shelf, dataset = Shelf.open(arguments.shelf), personal_queries(arguments.data, arguments.visits)
-    queries, judgements = dataset.queries, dataset.judgements
-    assert queries is not None
-    assert judgements is not None
-    arms = histories_of(query_histories(queries, shelf.items["item_id"]))
-    ids, query_ids = (
-        np.asarray(shelf.items["item_id"].to_pylist(), dtype=object),
-        tuple(queries["query_id"].to_pylist()),
-    )
-    rankings = [
-        Rankings(name, query_ids, [ids[hits.rows].tolist() for hits in found], [hits.scores.tolist() for hits in found])
-        for name, found in rank(shelf, queries["query"].to_pylist(), arms).items()
-    ]
+    assert dataset.queries is not None
+    arms = histories_of(query_histories(dataset.queries, shelf.items["item_id"]))
+    found = rank(shelf, dataset.queries["query"].to_pylist(), arms)
     pairs = [(OWN, name) for name in arms if name != OWN]
-    evaluation = evaluate(
-        rankings,
-        judgements,
-        queries,
-        relevant_grade=dataset.relevant_grade,
-        compared=pairs,
-        compared_measures=MEASURES,
-        fusions=(),
-    )
-    facts = shelf.recorded
-    result = result_of(
-        evaluation,
-        data_hash=data_hash(dataset.items, queries, judgements),
-        recipe=shelf.recipe["name"],
-        recipe_hash=facts["recipe_hash"],
-        seed=facts["seed"],
-        identifiers=facts.get("tokenizer"),
-    )
-    append_evaluation(RESULTS / f"{arguments.name}.jsonl", result)
-    for name, measured in evaluation.figures.items():
-        print(name, " ".join(f"{measure} {measured[measure]:.4f}" for measure in MEASURES))
-    for compared in evaluation.comparisons:
-        low, mean, high = compared.outcome.low, compared.outcome.mean, compared.outcome.high
-        print(f"{compared.first} − {compared.second} {compared.measure}: {mean:+.4f} [{low:+.4f}, {high:+.4f}]")
+    keep_comparison(shelf, dataset, found, pairs, RESULTS / f"{arguments.name}.jsonl")
 
 
 if __name__ == "__main__":

@@ -25,8 +25,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shelfwalk.data.adapter import Dataset
@@ -141,10 +139,7 @@ def dataset_with_queries(folder: Path, queries: int | None) -> Dataset:
     dataset = open_dataset(folder)
     if dataset.queries is None or dataset.judgements is None:
         return constructed_searches(dataset, 0, queries or 500)
-    count = min(queries or dataset.queries.num_rows, dataset.queries.num_rows)
-    asked = dataset.queries.take(pa.array(np.linspace(0, dataset.queries.num_rows - 1, count).astype(int)))
-    wanted = pc.is_in(dataset.judgements["query_id"], asked["query_id"].combine_chunks())
-    return replace(dataset, queries=asked, judgements=dataset.judgements.filter(wanted))
+    return dataset.with_fewer_queries(queries)
 
 
 def trained(arguments: argparse.Namespace) -> None:

@@ -27,12 +27,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from arms import keep_comparison
 from shelfwalk.channels.channel import Hits
 from shelfwalk.channels.generative import GenerativeChannel
 from shelfwalk.data.adapter import Dataset
-from shelfwalk.evaluation.rankings import Rankings
 from shelfwalk.shelf.shelf import Shelf
 
 RESULTS = Path(__file__).parent / "results" / "in-cluster"
@@ -40,7 +39,6 @@ BUDGET = 1_000
 DEPTH = 300
 COSINE = "lookup-cosine"
 PATH_WEIGHTS = (0.02, 0.05, 0.1, 0.2)
-MEASURES = ("R@10", "R@100", "nDCG@10", "RR")
 
 
 def arms_of(shelf: Shelf, dataset: Dataset) -> dict[str, GenerativeChannel]:
@@ -58,17 +56,12 @@ def arms_of(shelf: Shelf, dataset: Dataset) -> dict[str, GenerativeChannel]:
     return arms
 
 
-def evenly_spaced(queries: pa.Table, most: int | None) -> pa.Table:
-    count = queries.num_rows if most is None else min(most, queries.num_rows)
-    return queries.take(pa.array(np.linspace(0, queries.num_rows - 1, count).astype(int)))
-
-
-def rank(shelf: Shelf, arms: Mapping[str, GenerativeChannel], queries: pa.Table) -> list[Rankings]:
+def rank(shelf: Shelf, arms: Mapping[str, GenerativeChannel], queries: pa.Table) -> dict[str, list[Hits]]:
     """What each arm makes of the same beams."""
     from shelfwalk.channels.channel import Request
     from shelfwalk.terminal import shown_progress
 
-    texts, item_ids = queries["query"].to_pylist(), np.asarray(shelf.items["item_id"].to_pylist(), dtype=object)
+    texts = queries["query"].to_pylist()
     found: dict[str, list[Hits]] = {name: [] for name in (*arms, COSINE)}
     with shown_progress() as progress:
         for number, (text, vector) in enumerate(zip(texts, shelf.encoder.encode(texts), strict=True)):
@@ -79,20 +72,11 @@ def rank(shelf: Shelf, arms: Mapping[str, GenerativeChannel], queries: pa.Table)
             for name, channel in {**arms, **of_query}.items():
                 found[name].append(channel.search_beams(request, beams, DEPTH))
             progress("Asking queries", number + 1, len(texts))
-    query_ids = tuple(queries["query_id"].to_pylist())
-    return [
-        Rankings(
-            name, query_ids, [item_ids[one.rows].tolist() for one in of_arm], [one.scores.tolist() for one in of_arm]
-        )
-        for name, of_arm in found.items()
-    ]
+    return found
 
 
 def main() -> None:
     from shelfwalk.data.dataset import open_dataset
-    from shelfwalk.evaluation.evaluate import evaluate
-    from shelfwalk.evaluation.results import append_evaluation, result_of
-    from shelfwalk.evaluation.shelf_evaluation import data_hash
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shelf", type=Path)
@@ -100,33 +84,13 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="of the results file")
     parser.add_argument("--queries", type=int, help="so many of them, evenly spaced [default: all]")
     arguments = parser.parse_args()
-    shelf, dataset = Shelf.open(arguments.shelf), open_dataset(arguments.data)
+    shelf, dataset = Shelf.open(arguments.shelf), open_dataset(arguments.data).with_fewer_queries(arguments.queries)
     if dataset.queries is None or dataset.judgements is None:
         raise SystemExit(f"The data {dataset.name} has no queries with judgements.")
-    arms = arms_of(shelf, dataset)
-    queries = evenly_spaced(dataset.queries, arguments.queries)
-    judgements = dataset.judgements.filter(
-        pc.is_in(dataset.judgements["query_id"], queries["query_id"].combine_chunks())
-    )
-    rankings = rank(shelf, arms, queries)
-    ours, *published = [ranking.channel for ranking in rankings]
+    found = rank(shelf, arms_of(shelf, dataset), dataset.queries)
+    ours, *published = found
     pairs = [(ours, name) for name in published]
-    evaluation = evaluate(rankings, judgements, queries, compared=pairs, compared_measures=MEASURES, fusions=())
-    facts = shelf.recorded
-    result = result_of(
-        evaluation,
-        data_hash=data_hash(dataset.items, queries, judgements),
-        recipe=shelf.recipe["name"],
-        recipe_hash=facts["recipe_hash"],
-        seed=facts["seed"],
-        identifiers=facts.get("tokenizer"),
-    )
-    append_evaluation(RESULTS / f"{arguments.name}.jsonl", result)
-    for name, measured in evaluation.figures.items():
-        print(name, " ".join(f"{measure} {measured[measure]:.4f}" for measure in MEASURES))
-    for compared in evaluation.comparisons:
-        low, mean, high = compared.outcome.low, compared.outcome.mean, compared.outcome.high
-        print(f"{compared.first} − {compared.second} {compared.measure}: {mean:+.4f} [{low:+.4f}, {high:+.4f}]")
+    keep_comparison(shelf, dataset, found, pairs, RESULTS / f"{arguments.name}.jsonl")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,26 @@ def test_a_plain_folder_with_items_alone(write: Writer, tmp_path: Path) -> None:
     assert (dataset.queries, dataset.judgements, dataset.events) == (None, None, None)
 
 
+@pytest.mark.parametrize(("most", "asked"), [(3, ["q0", "q3", "q7"]), (1, ["q0"]), (8, None), (20, None), (None, None)])
+def test_fewer_queries_are_spread_and_keep_their_judgements(
+    write: Writer, tmp_path: Path, most: int | None, asked: list[str] | None
+) -> None:
+    write(tmp_path / "items.csv", ITEM_ROWS)
+    write(tmp_path / "queries.jsonl", [{"query_id": f"q{number}", "query": "lamp"} for number in range(8)])
+    graded = [{"query_id": f"q{number}", "item_id": item, "grade": 2} for number in range(8) for item in "ab"]
+    write(tmp_path / "judgements.jsonl", graded)
+    dataset = open_dataset(tmp_path)
+    fewer = dataset.with_fewer_queries(most)
+    if asked is None:
+        assert fewer is dataset
+        return
+    assert fewer.queries is not None
+    assert fewer.judgements is not None
+    assert fewer.queries["query_id"].to_pylist() == asked
+    assert fewer.judgements["query_id"].to_pylist() == [query for query in asked for _ in range(2)]
+    assert fewer.items is dataset.items
+
+
 def test_bad_rows_of_a_plain_folder(write: Writer, tmp_path: Path) -> None:
     write(tmp_path / "items.csv", [*ITEM_ROWS, {"item_id": "", "title": "x", "colour": ""}])
     with pytest.raises(UserError, match="row 3, column 'item_id'"):

@@ -6,7 +6,7 @@ In: a file and the names of the columns that its layout has. Out: a table that k
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,17 @@ class Dataset:
             return None
         searches = self.events.filter(pc.not_equal(pc.utf8_trim_whitespace(self.events["user_query"]), ""))
         return searches if searches.num_rows else None
+
+    def with_fewer_queries(self, most: int | None) -> Dataset:
+        """The dataset with at most so many queries, evenly spaced over all of them, and the judgements of these.
+
+        None, or a dataset without queries and judgements: as it is.
+        """
+        if most is None or self.queries is None or self.judgements is None or self.queries.num_rows <= most:
+            return self
+        queries = self.queries.take(pa.array(np.linspace(0, self.queries.num_rows - 1, most).astype(int)))
+        of_these = pc.is_in(self.judgements["query_id"], queries["query_id"].combine_chunks())
+        return replace(self, queries=queries, judgements=self.judgements.filter(of_these))
 
 
 @dataclass(frozen=True)
