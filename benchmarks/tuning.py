@@ -1,10 +1,11 @@
 """Tries settings of a recipe and says which is best on held-out training queries: a tuning budget in writing.
 
-    python benchmarks/tuning.py demo/standard-market --recipe dssm --try two_tower.temperature=0.02,0.05,0.1
+    python benchmarks/tuning.py demo/standard-market --name standard-market --recipe dssm \\
+        --try two_tower.temperature=0.02,0.05,0.1
 
 builds the recipe once for every combination of the values, at one place, so that the steps that come before the
-changed ones are made once, and appends a line for each to benchmarks/results/tuning.jsonl. A combination that has its
-line is not built again. No evaluation query is read: two towers are judged by recall at 100 of held-out clicks, a
+changed ones are made once, and appends a line for each to benchmarks/results/tuning/NAME.jsonl. A combination that has
+its line is not built again. No evaluation query is read: two towers are judged by recall at 100 of held-out clicks, a
 generator by recall at 100 of its channel on held-out queries.
 """
 
@@ -13,19 +14,23 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results" / "tuning.jsonl"
+RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
     from shelfwalk.data.dataset import open_dataset
     from shelfwalk.evaluation.recipe_runs import dataset_hash
+    from shelfwalk.evaluation.results import append_result
+    from shelfwalk.evaluation.tuning import KIND, Try, read_tries
     from shelfwalk.recipes.recipe import load_recipe
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder of the data")
+    parser.add_argument("--name", required=True, help="of the results file")
     parser.add_argument("--recipe", required=True)
     parser.add_argument("--try", dest="tried", action="append", required=True, metavar="SETTING=VALUE,VALUE")
     parser.add_argument("--seed", type=int, default=0)
@@ -35,15 +40,16 @@ def main() -> None:
     dataset = open_dataset(arguments.data)
     recipe = load_recipe(arguments.recipe).model_dump(exclude_none=True)
     place = arguments.work / f"tuning-{recipe['name']}.shelf"
-    done = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()] if RESULTS.exists() else []
+    file = RESULTS / KIND / f"{arguments.name}.jsonl"
+    done, data = read_tries(file), dataset_hash(dataset)
     for values in combinations(arguments.tried):
-        line = {"data_hash": dataset_hash(dataset), "recipe": recipe["name"], "seed": arguments.seed, "tried": values}
-        found = next((old for old in done if line.items() <= old.items()), None)
+        asked = Try(data, recipe["name"], arguments.seed, values, 0.0, 0.0)
+        found = next((old for old in done if old.is_of(asked)), None)
         if found is None:
-            found = line | held_out(dataset, changed(recipe, values), place, arguments.seed, arguments.threads)
-            with RESULTS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(found) + "\n")
-        print(f"{found['held_out_recall']:.4f}  {found['seconds']:5.0f} s  {values}")
+            recall, seconds = held_out(dataset, changed(recipe, values), place, arguments.seed, arguments.threads)
+            found = replace(asked, held_out_recall=recall, seconds=seconds)
+            append_result(file, found)
+        print(f"{found.held_out_recall:.4f}  {found.seconds:5.0f} s  {values}", flush=True)
 
 
 def combinations(tried: list[str]) -> list[dict[str, Any]]:
@@ -62,7 +68,7 @@ def changed(recipe: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     return copy
 
 
-def held_out(dataset: Any, recipe: dict[str, Any], place: Path, seed: int, threads: int) -> dict[str, Any]:
+def held_out(dataset: Any, recipe: dict[str, Any], place: Path, seed: int, threads: int) -> tuple[float, float]:
     """Build the recipe; the recall that chooses, and the seconds of the steps that are its own."""
     from shelfwalk.recipes.recipe import Recipe
     from shelfwalk.shelf.building import build_shelf
@@ -79,7 +85,7 @@ def held_out(dataset: Any, recipe: dict[str, Any], place: Path, seed: int, threa
     generative = facts.get("in_cluster")
     recalls = generative["recalls"].values() if generative else facts["two_tower"]["recalls"]
     own = sum(facts["seconds"].get(step, 0.0) for step in ("towers", "identifiers", "generator"))
-    return {"held_out_recall": max(recalls), "seconds": own}
+    return max(recalls), own
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ compares the systems in icecat.jsonl; `a, b` reads two files. Settings, all opti
 (names, or patterns as `cqsid-*/generative`), parts (all, head, …), data (its hash), show (means, differences, seeds).
 `<!-- table: claims -->` shows the verdicts on the published claims that can be tested, `engine` what `make bench` has
 measured, `hourglass-codes` and `hourglass-cures` what benchmarks/hourglass.py has, `<!-- table: relevance NAME -->` the
-relevance models of relevance/NAME.jsonl, and `<!-- table: costs NAME -->` what recipes cost on that data.
+relevance models of relevance/NAME.jsonl, `<!-- table: costs NAME -->` what recipes cost on that data, and
+`<!-- table: tuning NAME -->` which settings were tried on it.
 
     python -m shelfwalk.evaluation.document_tables README.md docs/results.md --write
 """
@@ -37,6 +38,8 @@ from shelfwalk.evaluation.hourglass_tables import codes_tables, retrieval_tables
 from shelfwalk.evaluation.relevance_results import relevance_table
 from shelfwalk.evaluation.strata import ALL
 from shelfwalk.evaluation.systems import read_systems
+from shelfwalk.evaluation.tuning import KIND as TUNING
+from shelfwalk.evaluation.tuning import tuning_table
 from shelfwalk.evaluation.verdicts import judge
 from shelfwalk.files import write_whole
 
@@ -103,6 +106,8 @@ def _table(name: str, settings: Mapping[str, str], results: Path) -> str:
     if name.startswith(f"{_COSTS} "):
         data = name.removeprefix(_COSTS).strip()
         return costs_table(results / FOLDER / f"{data}.jsonl", data)
+    if name.startswith(f"{TUNING} "):
+        return tuning_table(results / TUNING / f"{name.removeprefix(TUNING).strip()}.jsonl")
     systems = read_systems([results / f"{file.strip()}.jsonl" for file in name.split(",")], settings.get("data"))
     systems = systems.only(_listed(settings, "systems", ("*",)))
     comparison = compare_systems(
