@@ -163,9 +163,12 @@ def visits_of_toy(toy: Toy) -> StoredVisits:
     return StoredVisits(query_rows, histories, targets[:, :40], targets[:, 40:])
 
 
-def shopper_examples(toy: Toy, unknown_share: float = 0.0, item_share: float = 0.25) -> ShopperExamples:
-    plain = toy.examples()
-    return ShopperExamples(plain.queries, plain.items, toy.codes, visits_of_toy(toy), item_share, unknown_share)
+def shopper_examples(
+    toy: Toy, unknown_share: float = 0.0, item_share: float = 0.25, query_share: float = 0.0
+) -> ShopperExamples:
+    plain, visits = toy.examples(), visits_of_toy(toy)
+    shares = item_share, unknown_share
+    return ShopperExamples(plain.queries, plain.items, toy.codes, visits, *shares, plain, query_share)
 
 
 def as_rows(examples: Examples) -> list[tuple[str, tuple[int, ...], bytes]]:
@@ -197,6 +200,20 @@ def test_a_batch_of_visits_holds_their_histories_and_items_alone_have_none(toy: 
     assert set(held) == slow_visits(toy, visits.held_out)
 
 
+def test_pairs_of_anybody_are_a_share_of_what_is_no_item(toy: Toy) -> None:
+    drawn = as_rows(shopper_examples(toy, query_share=0.4).draw(2_000, np.random.default_rng(8)))
+    visits, pairs, items = drawn[:900], drawn[900:1_500], drawn[1_500:]
+    assert set(visits) <= slow_visits(toy, visits_of_toy(toy).train)
+    nothing = np.full((LENGTH, 2), -1, np.int32).tobytes()
+    there = zip(toy.train.query_rows.tolist(), toy.train.item_rows.tolist(), strict=True)
+    known = {(toy.train.queries[query], tuple(toy.codes[item].tolist()), nothing) for query, item in there}
+    assert set(pairs) <= known
+    assert len(set(pairs)) > 30
+    assert all(text.startswith("item") and history == nothing for text, _, history in items)
+    everything = shopper_examples(toy, item_share=0.9, query_share=0.9).draw(2, np.random.default_rng(0))
+    assert set(as_rows(everything)[:1]) <= slow_visits(toy, visits_of_toy(toy).train)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_some_visits_are_told_as_if_nothing_were_known(toy: Toy, share: float) -> None:
     drawn = shopper_examples(toy, share, item_share=0.0).draw(4_000, np.random.default_rng(7))
@@ -211,7 +228,7 @@ def test_no_visits_are_nothing_to_learn_from(toy: Toy) -> None:
     visits = visits_of_toy(toy)
     none = StoredVisits(visits.query_rows, visits.histories, visits.train[:, :0], visits.held_out)
     plain = toy.examples()
-    assert ShopperExamples(plain.queries, plain.items, toy.codes, none, 0.0, 0.2).is_empty()
+    assert ShopperExamples(plain.queries, plain.items, toy.codes, none, 0.0, 0.2, plain, 0.5).is_empty()
     assert not shopper_examples(toy).is_empty()
 
 

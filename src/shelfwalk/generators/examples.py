@@ -126,7 +126,7 @@ class QueryExamples(ItemExamples):
 
     def draw(self, count: int, chance: np.random.Generator) -> Examples:
         """See `ExampleSource.draw`; at least one is a pair."""
-        items = items_of_batch(count, self.item_share)
+        items = share_of_batch(count, self.item_share)
         asking = self.asking(count - items, chance)
         return Examples.join([asking, super().draw(items, chance)])
 
@@ -154,6 +154,6 @@ class TargetExamples(QueryExamples):
         return Examples(self.queries.prompts(queries), self.codes[items.ravel()[:count]])
 
 
-def items_of_batch(count: int, item_share: float) -> int:
-    """How many of a batch of `count` are items that ask for themselves; never all."""
-    return min(round(count * item_share), count - 1)
+def share_of_batch(count: int, share: float) -> int:
+    """How many of `count` are of a kind that is mixed in; never all."""
+    return min(round(count * share), count - 1)

@@ -82,6 +82,8 @@ class ShopperStage(_StageSettings):
     item_share: float | None = Field(default=None, ge=0, lt=1)
     unknown_share: float = Field(default=0.2, ge=0, le=1)
     """Of the visits, those that are learned from as if nothing were known of the shopper."""
+    query_share: float = Field(default=0.0, ge=0, lt=1)
+    """Of what is no item, the pairs of queries and items of anybody: they keep visits from being learned by heart."""
 
 
 Stage = Annotated[ItemStage | QueryStage | ShopperStage, Field(discriminator="kind")]

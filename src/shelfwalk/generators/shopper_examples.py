@@ -5,7 +5,8 @@ also reads gender and age band, and takes only clicks of related categories; a l
 neither of the former, and what of a history is related is left to the model.
 
 Some visits are learned from as if nothing were known of the shopper, so that such a one is answered as well; the
-publication does not say what it does of them.
+publication does not say what it does of them. Nor does it say whether a batch holds pairs of queries and items as well,
+which it can here: there are far fewer visits than pairs, and a decoder soon knows them by heart.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shelfwalk.generators.examples import Asked, Examples, items_of_batch
+from shelfwalk.generators.examples import Asked, Examples, QueryExamples, share_of_batch
 from shelfwalk.generators.prompts import Prompts
 
 Rows = npt.NDArray[np.int32]
@@ -39,7 +40,8 @@ class StoredVisits:
 class ShopperExamples:
     """Visits with histories, and items that ask for themselves; `codes` int32 [items, levels].
 
-    `item_share` of a batch is items, and of the visits `unknown_share` are told without their histories.
+    `item_share` of a batch is items, `query_share` of the rest is `pairs`, whose rows of queries are those of the
+    visits, and of the visits `unknown_share` are told without their histories.
     """
 
     queries: Asked
@@ -48,6 +50,8 @@ class ShopperExamples:
     visits: StoredVisits
     item_share: float
     unknown_share: float
+    pairs: QueryExamples
+    query_share: float
 
     @property
     def held_out(self) -> int:
@@ -60,12 +64,14 @@ class ShopperExamples:
 
     def draw(self, count: int, chance: np.random.Generator) -> Examples:
         """See `ExampleSource.draw`; at least one is a visit."""
-        items = items_of_batch(count, self.item_share)
-        visits, chosen = self.visits.train[:, chance.integers(0, self.visits.train.shape[1], count - items)]
+        items = share_of_batch(count, self.item_share)
+        pairs = share_of_batch(count - items, self.query_share)
+        visits, chosen = self.visits.train[:, chance.integers(0, self.visits.train.shape[1], count - items - pairs)]
         asking = self._prompts(visits, chance.random(len(visits)) < self.unknown_share)
         own = chance.integers(0, len(self.codes), items)
         alone = Examples(self.items.prompts(own), self.codes[own])
-        return Examples.join([Examples(asking, self.codes[chosen]), alone])
+        anybody = [self.pairs.asking(pairs, chance)] if pairs else []
+        return Examples.join([Examples(asking, self.codes[chosen]), *anybody, alone])
 
     def held_out_examples(self, rows: npt.NDArray[np.int64]) -> Examples:
         """See `ExampleSource.held_out_examples`; their shoppers are known."""

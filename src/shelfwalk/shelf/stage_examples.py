@@ -96,7 +96,9 @@ class StageExamples:
         assert self._inputs.visits is not None
         visits = read_visits(self._inputs.visits)
         queries, items, codes, _ = self._shared
-        return ShopperExamples(queries, items, codes, visits, settings.item_share, stage.unknown_share)
+        pairs = QueryExamples(*self._shared, self._mixed(settings), item_share=0.0)
+        shares = settings.item_share, stage.unknown_share
+        return ShopperExamples(queries, items, codes, visits, *shares, pairs, stage.query_share)
 
     @cached_property
     def _shared(self) -> tuple[Asked, Asked, npt.NDArray[np.int32], StoredPairs]:
