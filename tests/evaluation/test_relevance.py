@@ -103,6 +103,27 @@ def test_a_comparison_is_paired_and_averaged_over_seeds() -> None:
     assert second.seeds == [0, 1]
 
 
+def test_the_depth_alone_is_compared_where_there_are_identifiers() -> None:
+    plain, *tiger = shelves(dsirm_no_feature=0.2)[0], *shelves(dsirm_tiger=0.3)
+    bare = replace(plain, scores=replace(plain.scores, depths=None))
+    better = [
+        replace(one, recipe="dsirm", scores=replace(one.scores, depths=one.scores.depths + one.scores.relevant))
+        for one in tiger
+        if one.scores.depths is not None
+    ]
+    none, reference, ours = compared([bare, *tiger, *better], "d" * 16, resamples=200)
+    assert (none.alone, none.alone_difference) == (None, None)
+    assert (reference.alone_against, reference.alone_difference) == ("", None)
+    expected = [roc_auc_score(one.scores.relevant, one.scores.depths) for one in tiger]
+    assert reference.alone is not None
+    assert reference.alone[0] == pytest.approx(np.mean(expected))
+    assert ours.alone is not None
+    assert ours.alone_difference is not None
+    assert ours.alone_against == "dsirm-tiger"
+    assert ours.alone_difference[0] == pytest.approx(ours.alone[0] - reference.alone[0])
+    assert 0 < ours.alone_difference[1] < ours.alone_difference[0] < ours.alone_difference[2]
+
+
 def test_what_does_not_pair_is_refused() -> None:
     with pytest.raises(UserError, match="same recipe and seed"):
         compared([*shelves(dsirm=0.1), *shelves(dsirm=0.1)], "d", resamples=5)
@@ -122,7 +143,7 @@ def test_records_are_kept_read_and_shown_in_the_docs(tmp_path: Path) -> None:
     assert [record.recipe for record in records] == ["dsirm-no-feature", "dsirm"]
     assert records[1].auc[0] == pytest.approx(np.mean([scores(0.5, seed).area(1).mean for seed in range(2)]))
     grid = relevance_grid(records)
-    assert grid.header[3:5] == ("difference to dsirm-no-feature", "relevant at depth 0")
+    assert grid.header[3:7:3] == ("difference to dsirm-no-feature", "relevant at depth 0")
     document = "<!-- table: relevance demo -->\n<!-- end -->\n"
     written = with_tables(document, tmp_path, "docs/x.md")
     assert f"| dsirm | 2 | {records[1].auc[0]:.4f} [" in written

@@ -92,7 +92,7 @@ def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     if kind == "cqsid":
         values["tokenizer"]["category_depth"] = 2
     hashes = {Recipe.model_validate(values).hash}
-    given = (("generative", "in_cluster_order"), ("training", "stages"))
+    given = (("generative", "in_cluster_order"), ("training", "stages"), ("ranker", "left_out"))
     places = [place for place in leaves(values) if place not in given and place[-1] not in ("kind", "history_pooling")]
     for place in places:
         other = Recipe.model_validate(values).model_dump(mode="json")
@@ -113,6 +113,15 @@ def test_the_published_order_names_a_recipe_anew_and_leaving_it_out_does_not() -
     assert ordered.hash != plain.hash
     with pytest.raises(UserError, match=r"generative\.in_cluster_order"):
         parse_recipe(f'{LEAST}[generative]\nin_cluster_order = "cosine"\n', "x")
+
+
+def test_what_a_ranker_leaves_out_names_a_recipe_anew() -> None:
+    every, fewer = load_recipe("dsirm-no-feature"), recipe_text("dsirm-no-feature") + 'left_out = ["price"]\n'
+    assert every.ranker is not None
+    assert "left_out" not in every.model_dump_json(exclude_none=True)
+    assert parse_recipe(fewer, "x").hash != every.hash
+    with pytest.raises(UserError, match=r"ranker\.left_out"):
+        parse_recipe(fewer.replace("price", "colour"), "x")
 
 
 STAGES = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -315,7 +315,7 @@ def test_it_learns_from_held_out_queries_where_there_are_enough(
     assert (is_held_out, len(found.queries)) == (False, 7)
 
 
-def test_without_the_match_feature_no_identifiers_are_needed(
+def test_without_the_match_feature_no_identifiers_are_needed_and_inputs_can_be_left_out(
     small_shop: SmallShop, shop_cache: Path, tmp_path: Path
 ) -> None:
     recipe = Recipe.model_validate(
@@ -323,13 +323,19 @@ def test_without_the_match_feature_no_identifiers_are_needed(
             **small_shop.recipe.model_dump(),
             "tokenizer": None,
             "two_tower": {"steps": 5, "buckets": 64, "piece_width": 8, "hidden_width": 16, "batch": 32},
-            "ranker": {**RANKER, "match_feature": False},
+            "ranker": {**RANKER, "match_feature": False, "left_out": ["price", "category share"]},
         }
     )
     tables = TrainingTables(events=shop_log(small_shop.items()))
     build_shelf(small_shop.items(), recipe, tmp_path / "own.shelf", tables=tables, threads=1)
     shelf = Shelf.open(tmp_path / "own.shelf")
-    assert shelf.ranker.model.features == PLAIN_FEATURES
+    read = [name for name in PLAIN_FEATURES if name not in ("price", "category share")]
+    assert list(shelf.ranker.model.features) == read
+    features, request = shelf.ranker.features.plain, Request("usb hub", shelf.encoder.encode(["usb hub"])[0])
+    rows = np.arange(9)
+    every = replace(features, names=PLAIN_FEATURES).of(request, rows)
+    kept = every[:, [PLAIN_FEATURES.index(name) for name in read]]
+    np.testing.assert_array_equal(features.of(request, rows), kept)
     answer = shelf.search("usb hub", 5)
     assert answer.channel == RANKED
     assert answer.results[0].evidence[-1].reason == f"relevance {answer.results[0].evidence[-1].score:.2f}"

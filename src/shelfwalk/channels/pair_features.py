@@ -1,7 +1,7 @@
 """What a relevance model reads of a query and an item, beside the agreement of their identifiers.
 
 In: a request and rows of the catalogue, with what the lexical and the dense channel know. Out: features, float32 [rows,
-features], in the order of `PLAIN_FEATURES`. They are what any shop has: words, cosine, popularity, price, stock, and
+features], in the order of `names`. They are what any shop has: words, cosine, popularity, price, stock, and
 how many of the items nearest to the query share the item's category. None is fixed by DSIRM (arXiv 2606.04374), which
 adds its feature to those of a model that is not described.
 """
@@ -19,21 +19,8 @@ import pyarrow.compute as pc
 from shelfwalk.channels.bm25 import Bm25Channel
 from shelfwalk.channels.channel import Request
 from shelfwalk.channels.dense import DenseChannel
+from shelfwalk.ranking.ranker_settings import PLAIN_FEATURES, PlainFeature
 
-PLAIN_FEATURES = (
-    "bm25",
-    "bm25 of the best",
-    "cosine",
-    "cosine below the best",
-    "word share",
-    "words of the query",
-    "popularity",
-    "price",
-    "price known",
-    "available",
-    "category share",
-    "top category share",
-)
 MATCH_FEATURE = "identifier match"
 NEAREST = 50
 """Items nearest to a query, whose categories stand for the query's."""
@@ -45,12 +32,16 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PairFeatures:
-    """Makes the features of requests and catalogue rows; `vectors` float32 [items, dimensions] are unit length."""
+    """Makes the features of requests and catalogue rows; `vectors` float32 [items, dimensions] are unit length.
+
+    `names`: which of the features, in their order.
+    """
 
     items: pa.Table
     vectors: FloatArray
     bm25: Bm25Channel
     dense: DenseChannel
+    names: tuple[PlainFeature, ...] = PLAIN_FEATURES
 
     def of(self, request: Request, rows: Rows) -> FloatArray:
         """The plain features of these rows for one request: float32 [rows, features]."""
@@ -72,7 +63,8 @@ class PairFeatures:
             self._available[rows],
             *(_shares(codes, nearest.rows, rows) for codes in self._categories),
         )
-        return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
+        named = dict(zip(PLAIN_FEATURES, columns, strict=True))
+        return np.stack([np.asarray(named[name], np.float32) for name in self.names], axis=1)
 
     @cached_property
     def _prices(self) -> FloatArray:

@@ -65,10 +65,16 @@ class RelevanceScores:
         }
 
     def areas(
-        self, universe: Sequence[str] | None = None, *, resamples: int = RESAMPLES, seed: int = 0
+        self,
+        universe: Sequence[str] | None = None,
+        *,
+        by: NDArray[np.generic] | None = None,
+        resamples: int = RESAMPLES,
+        seed: int = 0,
     ) -> NDArray[np.float64]:
         """The area over the pairs of all queries together, and after it that of each resample of the queries.
 
+        Of the model's probabilities, or of another score [pairs] that pairs are ordered `by`.
         Float64 [1 + resamples]. Queries are drawn from `universe`, by default these; scores that are given the same one
         share the resamples, so that their differences are paired.
         """
@@ -76,7 +82,7 @@ class RelevanceScores:
         number_of = {query: number for number, query in enumerate(names)}
         queries, random = len(names), np.random.default_rng(seed)
         place = np.array([number_of[query] for query in self.query_ids])[self.query_rows]
-        curve = _Curve.of(self.probabilities, self.relevant)
+        curve = _Curve.of(self.probabilities if by is None else by, self.relevant)
         areas = np.empty(1 + resamples)
         areas[0] = curve.area(np.ones(len(self.query_rows)))
         for number in range(1, 1 + resamples):
@@ -124,7 +130,7 @@ class _Curve:
     relevant: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> _Curve:
+    def of(cls, scores: NDArray[np.generic], relevant: NDArray[np.bool_]) -> _Curve:
         order = np.argsort(scores, kind="stable")
         return cls(order, np.cumsum(np.diff(scores[order], prepend=scores[order][:1]) > 0), relevant[order])
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.grids import Grid, markdown_table
@@ -27,12 +28,16 @@ from shelfwalk.evaluation.significance import RESAMPLES, TAILS
 
 REFERENCE = "dsirm-no-feature"
 """What a difference is to, where it is among the recipes."""
+ALONE_REFERENCE = "dsirm-tiger"
+"""What a difference of depths alone is to."""
 
 
 @dataclass(frozen=True)
 class RelevanceRecord:
     """One recipe: `auc` and `difference` (to `against`, None without one) as [mean, low, high].
 
+    `alone` is the area where nothing but the depth of agreement orders the pairs, `alone_difference` what it is ahead
+    of that of `alone_against`; None without identifiers, or without that recipe.
     `depths` [[pairs, relevant share] by depth] over all seeds; `cache` and `milliseconds` are of the first seed.
     """
 
@@ -47,6 +52,9 @@ class RelevanceRecord:
     against: str
     difference: list[float] | None
     depths: list[list[float | None]]
+    alone: list[float] | None
+    alone_against: str
+    alone_difference: list[float] | None
     cache: Mapping[str, Any] = field(default_factory=dict)
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -73,15 +81,19 @@ def compared(
     by_recipe: dict[str, list[ScoredShelf]] = {}
     for shelf in shelves:
         by_recipe.setdefault(shelf.recipe, []).append(shelf)
-    areas = {(shelf.recipe, shelf.seed): shelf.scores.areas(universe, resamples=resamples) for shelf in shelves}
+    models = _Areas({_key(one): one.scores.areas(universe, resamples=resamples) for one in shelves})
+    alone = _Areas(
+        {
+            _key(one): one.scores.areas(universe, by=one.scores.depths, resamples=resamples)
+            for one in shelves
+            if one.scores.depths is not None
+        }
+    )
     records = []
     for recipe, of_recipe in by_recipe.items():
         seeds = [shelf.seed for shelf in of_recipe]
-        against = reference if reference != recipe and all((reference, seed) in areas for seed in seeds) else ""
-        own = np.mean([areas[recipe, seed] for seed in seeds], axis=0)
-        differences = None
-        if against:
-            differences = _interval(own - np.mean([areas[against, seed] for seed in seeds], axis=0))
+        against = models.reference(reference, recipe, seeds)
+        alone_against = alone.reference(ALONE_REFERENCE, recipe, seeds)
         first = of_recipe[0].scores
         records.append(
             RelevanceRecord(
@@ -92,13 +104,39 @@ def compared(
                 queries=len(first.query_ids),
                 pairs=len(first.query_rows),
                 relevant_share=float(first.relevant.mean()),
-                auc=_interval(own),
+                auc=_interval(models.mean(recipe, seeds)),
                 against=against,
-                difference=differences,
+                difference=models.difference(recipe, against, seeds),
                 depths=_depths(of_recipe),
+                alone=None if first.depths is None else _interval(alone.mean(recipe, seeds)),
+                alone_against=alone_against,
+                alone_difference=alone.difference(recipe, alone_against, seeds),
             )
         )
     return records
+
+
+@dataclass(frozen=True)
+class _Areas:
+    """Areas by recipe and seed, each float64 [1 + resamples] of the same resamples."""
+
+    found: Mapping[tuple[str, int], NDArray[np.float64]]
+
+    def mean(self, recipe: str, seeds: Sequence[int]) -> NDArray[np.float64]:
+        mean: NDArray[np.float64] = np.mean([self.found[recipe, seed] for seed in seeds], axis=0)
+        return mean
+
+    def reference(self, name: str, recipe: str, seeds: Sequence[int]) -> str:
+        """`name` where it is another recipe and has all these seeds, nothing otherwise."""
+        has_all = all((one, seed) in self.found for one in (name, recipe) for seed in seeds)
+        return name if name != recipe and has_all else ""
+
+    def difference(self, recipe: str, against: str, seeds: Sequence[int]) -> list[float] | None:
+        return _interval(self.mean(recipe, seeds) - self.mean(against, seeds)) if against else None
+
+
+def _key(shelf: ScoredShelf) -> tuple[str, int]:
+    return shelf.recipe, shelf.seed
 
 
 def _interval(areas: Any) -> list[float]:
@@ -158,13 +196,23 @@ def relevance_grid(records: Sequence[RelevanceRecord]) -> Grid:
     """The areas of all recipes, their difference to the reference, and the relevant share by depth."""
     levels = max((len(record.depths) for record in records), default=0)
     against = next((record.against for record in records if record.against), "")
-    header = ("recipe", "seeds", "AUC", f"difference to {against}" if against else "difference")
+    alone = next((record.alone_against for record in records if record.alone_against), "")
+    header = (
+        "recipe",
+        "seeds",
+        "AUC",
+        f"difference to {against}" if against else "difference",
+        "AUC of the depth alone",
+        f"difference to {alone}" if alone else "difference",
+    )
     rows = [
         (
             record.recipe,
             str(len(record.seeds)),
             _figure(record.auc),
             _figure(record.difference, signed=True),
+            _figure(record.alone),
+            _figure(record.alone_difference, signed=True),
             *(_share(record.depths[depth] if depth < len(record.depths) else None) for depth in range(levels)),
         )
         for record in records

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
 from shelfwalk.ranking.prefix_match import Aggregation
 from shelfwalk.settings import Settings
+
+PlainFeature = Literal[
+    "bm25",
+    "bm25 of the best",
+    "cosine",
+    "cosine below the best",
+    "word share",
+    "words of the query",
+    "popularity",
+    "price",
+    "price known",
+    "available",
+    "category share",
+    "top category share",
+]
+"""What the model can read beside the agreement of identifiers (channels/pair_features.py)."""
+PLAIN_FEATURES: tuple[PlainFeature, ...] = get_args(PlainFeature)
 
 
 class RankerSettings(Settings):
@@ -15,6 +32,8 @@ class RankerSettings(Settings):
 
     match_feature: bool = True
     """Read how far the query's identifiers agree with the item's (DSIRM, arXiv 2606.04374)."""
+    left_out: tuple[PlainFeature, ...] | None = None
+    """What the model does not read of its other inputs; it reads all where this is not given."""
     candidates: int = Field(default=5, ge=1)
     """Identifiers predicted for a query; published: 5."""
     aggregation: Aggregation = "max"
@@ -30,3 +49,8 @@ class RankerSettings(Settings):
     """Queries whose pairs are learnt from, at most: a seeded sample of more."""
     cached_queries: int = Field(default=20_000, ge=0)
     """The most frequent queries of the log, whose identifiers are predicted once and kept; 0 for none."""
+
+    @property
+    def plain_features(self) -> tuple[PlainFeature, ...]:
+        """What the model reads beside the agreement of identifiers, in the order of its inputs."""
+        return tuple(name for name in PLAIN_FEATURES if name not in (self.left_out or ()))

@@ -19,7 +19,7 @@ import pyarrow as pa
 from shelfwalk.channels.bm25 import Bm25Channel
 from shelfwalk.channels.channel import Request
 from shelfwalk.channels.dense import DenseChannel
-from shelfwalk.channels.pair_features import MATCH_FEATURE, PLAIN_FEATURES, PairFeatures
+from shelfwalk.channels.pair_features import MATCH_FEATURE, PairFeatures
 from shelfwalk.channels.relevance_ranker import IdentifierMatch, RelevanceFeatures
 from shelfwalk.data.asked_queries import asked_queries
 from shelfwalk.data.labelled_pairs import LabelledPairs, labelled_by_judgements, labelled_by_log
@@ -76,11 +76,12 @@ def train_ranker(
     """Train the relevance model on labelled pairs and fill the cache."""
     words = Bm25Channel.open(inputs.bm25.folder / layout.BM25)
     item_vectors, read = inputs.vectors.items(), read_pairs(inputs.pairs)
-    plain = PairFeatures(build.items, item_vectors, words, DenseChannel(item_vectors, build.threads))
+    of_dense, reads = DenseChannel(item_vectors, build.threads), settings.plain_features
+    plain = PairFeatures(build.items, item_vectors, words, of_dense, reads)
     match = _match(build, settings, inputs, words) if settings.match_feature else None
     learnt, is_held_out = _pairs_to_learn_from(labelled, read, settings.most_queries, build.seed)
     features = _features(build, RelevanceFeatures(plain, match), learnt, _vectors_of(learnt, read, inputs.vectors))
-    names = PLAIN_FEATURES if match is None else (*PLAIN_FEATURES, MATCH_FEATURE)
+    names = reads if match is None else (*reads, MATCH_FEATURE)
     model = train_relevance_model(names, features, learnt.relevant, settings, build.seed)
     tokenizer = "" if inputs.identifiers is None else tokenizer_name(inputs.identifiers.folder / layout.TOKENIZER)
     SavedRanker(model, settings, tokenizer, learnt.queries).save(folder / layout.RANKER)

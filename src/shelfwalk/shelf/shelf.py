@@ -408,7 +408,8 @@ class Shelf:
 
         saved = self._saved_ranker
         match = self._identifier_match(saved.settings) if saved.settings.match_feature else None
-        features = RelevanceFeatures(PairFeatures(self.items, self.vectors, self.bm25, self.dense), match)
+        reads = saved.settings.plain_features
+        features = RelevanceFeatures(PairFeatures(self.items, self.vectors, self.bm25, self.dense, reads), match)
         return RelevanceRanker(saved.model, features, saved.settings.depth)
 
     @property
