@@ -29,6 +29,8 @@ from shelfwalk.evaluation.significance import RESAMPLES, TAILS, Interval
 from shelfwalk.shelf.shelf import Shelf
 
 POOL = 100
+_AT_ONCE = 1_000
+"""Resamples that are counted together."""
 WRONG_ORDER = "1-AUC"
 """The measure: the share of a query's pairs of a relevant and an irrelevant item that stand in the wrong order."""
 
@@ -82,13 +84,11 @@ class RelevanceScores:
         number_of = {query: number for number, query in enumerate(names)}
         queries, random = len(names), np.random.default_rng(seed)
         place = np.array([number_of[query] for query in self.query_ids])[self.query_rows]
-        curve = _Curve.of(self.probabilities if by is None else by, self.relevant)
-        areas = np.empty(1 + resamples)
-        areas[0] = curve.area(np.ones(len(self.query_rows)))
-        for number in range(1, 1 + resamples):
-            drawn = np.bincount(random.integers(0, queries, queries), minlength=queries)
-            areas[number] = curve.area(drawn[place].astype(np.float64))
-        return areas
+        counted = _PairCounts.of(self.probabilities if by is None else by, self.relevant, place, queries)
+        drawn = [random.integers(0, queries, queries) for _ in range(resamples)]
+        weights = [np.ones(queries), *(np.bincount(one, minlength=queries) for one in drawn)]
+        blocks = [counted.areas(np.stack(weights[at : at + _AT_ONCE])) for at in range(0, len(weights), _AT_ONCE)]
+        return np.concatenate(blocks)
 
     def area(self, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
         """The area over the pairs of all queries together, with its 95 % bootstrap interval over queries."""
@@ -118,30 +118,42 @@ def least_step(rates: Sequence[DepthRate]) -> float | None:
 
 def area_under_curve(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> float:
     """The share of (relevant, irrelevant) pairs with the relevant one scored higher, ties as half; NaN without one."""
-    return _Curve.of(scores, relevant).area(np.ones(len(scores)))
+    counted = _PairCounts.of(scores, relevant, np.zeros(len(scores), np.int64), 1)
+    return float(counted.areas(np.ones((1, 1)))[0])
 
 
 @dataclass(frozen=True)
-class _Curve:
-    """Pairs by ascending score: `order` [pairs], `group` which of the different scores, `relevant` in that order."""
+class _PairCounts:
+    """How often relevant pairs of one query score above irrelevant ones of another, float64.
 
-    order: NDArray[np.int64]
-    group: NDArray[np.int64]
-    relevant: NDArray[np.bool_]
+    `ordered` [queries, queries], ties as half; `relevant` and `irrelevant` [queries] how many there are of each.
+    """
+
+    ordered: NDArray[np.float64]
+    relevant: NDArray[np.float64]
+    irrelevant: NDArray[np.float64]
 
     @classmethod
-    def of(cls, scores: NDArray[np.generic], relevant: NDArray[np.bool_]) -> _Curve:
-        order = np.argsort(scores, kind="stable")
-        return cls(order, np.cumsum(np.diff(scores[order], prepend=scores[order][:1]) > 0), relevant[order])
+    def of(
+        cls, scores: NDArray[np.generic], relevant: NDArray[np.bool_], query_rows: NDArray[np.int64], queries: int
+    ) -> _PairCounts:
+        above, of_above = scores[relevant], query_rows[relevant]
+        below, of_below = scores[~relevant], query_rows[~relevant]
+        ordered = np.zeros((queries, queries))
+        for query in np.unique(of_below):
+            own = np.sort(below[of_below == query])
+            passed = np.searchsorted(own, above, "left") + np.searchsorted(own, above, "right")
+            ordered[:, query] = np.bincount(of_above, passed / 2, queries)
+        counts = (np.bincount(rows, minlength=queries).astype(np.float64) for rows in (of_above, of_below))
+        return cls(ordered, *counts)
 
-    def area(self, weights: NDArray[np.float64]) -> float:
-        """The area where each pair counts so often; NaN where one kind counts nothing."""
-        ordered, groups = weights[self.order], int(self.group[-1]) + 1 if len(self.group) else 0
-        right = np.bincount(self.group, ordered * self.relevant, groups)
-        wrong = np.bincount(self.group, ordered * ~self.relevant, groups)
-        total = right.sum() * wrong.sum()
-        below = np.cumsum(wrong) - wrong
-        return float((right * (below + 0.5 * wrong)).sum() / total) if total else float("nan")
+    def areas(self, weights: NDArray[np.generic]) -> NDArray[np.float64]:
+        """The area where each query counts so often: [draws, queries] → [draws]; NaN where one kind counts nothing."""
+        drawn = weights.astype(np.float64)
+        right = ((drawn @ self.ordered) * drawn).sum(axis=1)
+        total = (drawn @ self.relevant) * (drawn @ self.irrelevant)
+        areas: NDArray[np.float64] = np.divide(right, total, out=np.full(len(drawn), np.nan), where=total > 0)
+        return areas
 
 
 def score_relevance(
