@@ -120,17 +120,27 @@ def test_the_cures_and_the_probes_of_trained_shelves(tmp_path: Path) -> None:
         "nDCG@10": [0.1, 0.3],
     }
     made = [
-        made_result({"generative": figures}, recipe=recipe, seed=seed, identifiers={"collision_rate": rate} | shortened)
+        made_result(
+            {"generative": figures},
+            recipe=recipe,
+            seed=seed,
+            identifiers={"levels": [{}] * levels, "collision_rate": rate} | shortened,
+        )
         for seed in range(2)
-        for recipe, rate, shortened in (("plain-400", 0.25, {}), ("share-400", 0.5, {"shortened_share": 0.2}))
+        for recipe, levels, rate, shortened in (
+            ("plain-400", 3, 0.25, {}),
+            ("share-400", 3, 0.5, {"shortened_share": 0.2}),
+            ("removal-400", 2, 0.75, {}),
+        )
     ]
     write_made_results(tmp_path / "hourglass" / "shop.jsonl", made)
     for seed, recall in enumerate((0.5, 0.7)):
         about = {"time": "", "data": "shop", "data_hash": "d", "recipe": "plain-400", "recipe_hash": "h", "seed": seed}
         append_result(tmp_path / "hourglass" / "probes.jsonl", probes(seed, recall).measurement(**about))
     text = with_tables("<!-- table: hourglass-cures -->\n<!-- end -->\n", tmp_path, "doc.md")
-    assert "| shop | plain-400 | 0.0% | 25.0% | 0.600 | 0.800 | 0.500 | 0.200 | 2 |" in text
-    assert "| shop | share-400 | 20.0% | 50.0% |" in text
+    assert "| shop | removal-400 | 2 | 0.0% | 75.0% |" in text
+    assert "| shop | plain-400 | 3 | 0.0% | 25.0% | 0.600 | 0.800 | 0.500 | 0.200 | 2 |" in text
+    assert "| shop | share-400 | 3 | 20.0% | 50.0% |" in text
     assert "| shop | plain-400 | head | 0.321 (0.316–0.326), by chance 0.100 | 0.600 (0.500–0.700) | 7 | 2 |" in text
     assert "| shop | plain-400 | nothing given | 0.321 (0.316–0.326), by chance 0.100 |  | 9 | 2 |" in text
 

@@ -75,7 +75,7 @@ def retrieval_tables(results: Path) -> str:
     for file in files:
         records = [record for _, record in newest((file, record) for record in read_results(file).records)]
         rows += [(file.stem, *_retrieval_row(group)) for group in _grouped(records, lambda record: record.recipe)]
-    header = ("data", "recipe", "shortened", "collisions", *_RETRIEVAL, "seeds")
+    header = ("data", "recipe", "levels", "shorter identifiers", "collisions", *_RETRIEVAL, "seeds")
     cures = Grid("What the cures do to retrieval", header, tuple(rows), f"Generative channel. {_SPREAD}")
     probes = _grouped(read_measurements(folder / PROBES, PROBES_KIND), lambda line: (line["data"], line["recipe"]))
     found = Grid(
@@ -144,6 +144,7 @@ def _retrieval_row(group: Sequence[ResultRecord]) -> tuple[str, ...]:
     figures = [record.figures["generative"] for record in group]
     return (
         group[0].recipe,
+        str(len(identifiers[0]["levels"])),
         spread((found.get("shortened_share", 0.0) for found in identifiers), ".1%"),
         spread((found["collision_rate"] for found in identifiers), ".1%"),
         *(spread(found[measure] for found in figures) for measure in _RETRIEVAL),
