@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from shelfwalk.evaluation.results import append_result
+from shelfwalk.evaluation.results import Machine, append_result, this_machine
 from shelfwalk.generators.shopper_examples import ShopperExamples, identifiers_of
 from shelfwalk.generators.stages import IdentifierCard, Stage, run_stages
 from shelfwalk.recipes.recipe import Recipe
@@ -61,7 +61,9 @@ class Outcome:
     losses: dict[str, float]
     told: dict[str, list[float]]
     visits: int
+    recipe_hash: str
     kind: str = "shopper-stage"
+    machine: Machine = field(default_factory=this_machine)
 
 
 class LeftSteps:
@@ -134,6 +136,7 @@ def main() -> None:
             losses_by_history(backbone, examples),
             told_by_codes(backbone, examples),
             examples.held_out,
+            left.recipe.hash,
         )
         append_result(RESULTS / f"{arguments.name}.jsonl", outcome)
         print(json.dumps(asdict(outcome), indent=1), flush=True)
