@@ -34,7 +34,7 @@ SHAPES = ((64, 64, 32), (64, 64, 64), (128, 128, 128))
 COMPONENTS = (32, 8)
 MADE_UP_SHAPE = (4, 16, 16)
 ARMS = {
-    "plain": ("hourglass-plain", "", ""),
+    "plain": ("rqkmeans", "", ""),
     "removal": ("hourglass-removal", "", ""),
     "top-k": ("hourglass", "share = 0.2", "most_used = 4"),
     "share": ("hourglass", "", ""),
@@ -67,7 +67,7 @@ def text_vectors(dataset: Dataset) -> NDArray[np.float32]:
     from shelfwalk.terminal import shown_progress
 
     with tempfile.TemporaryDirectory() as folder, shown_progress() as progress:
-        recipe = load_recipe("hourglass-plain")
+        recipe = load_recipe("rqkmeans")
         steps = Steps(Path(folder) / "steps", "")
         weights = find_weights(recipe.encoder.model)
         encode_items(Build(dataset.items, recipe, weights, 0, 1, progress, steps), Path(folder))

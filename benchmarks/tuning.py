@@ -6,7 +6,7 @@
 builds the recipe once for every combination of the values, at one place, so that the steps that come before the
 changed ones are made once, and appends a line for each to benchmarks/results/tuning/NAME.jsonl. A combination that has
 its line is not built again. No evaluation query is read: two towers are judged by recall at 100 of held-out clicks, a
-generator by recall at 100 of its channel on held-out queries.
+generator by recall at 100 of its channel on held-out queries, and so is BM25 where nothing but `bm25.` is tried.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -46,7 +48,9 @@ def main() -> None:
         asked = Try(data, recipe["name"], arguments.seed, values, 0.0, 0.0)
         found = next((old for old in done if old.is_of(asked)), None)
         if found is None:
-            recall, seconds = held_out(dataset, changed(recipe, values), place, arguments.seed, arguments.threads)
+            build(dataset, changed(recipe, values), place, arguments.seed, arguments.threads)
+            judge = of_bm25 if all(name.startswith("bm25.") for name in values) else of_what_learns
+            recall, seconds = judge(place)
             found = replace(asked, held_out_recall=recall, seconds=seconds)
             append_result(file, found)
         print(f"{found.held_out_recall:.4f}  {found.seconds:5.0f} s  {values}", flush=True)
@@ -68,11 +72,9 @@ def changed(recipe: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     return copy
 
 
-def held_out(dataset: Any, recipe: dict[str, Any], place: Path, seed: int, threads: int) -> tuple[float, float]:
-    """Build the recipe; the recall that chooses, and the seconds of the steps that are its own."""
+def build(dataset: Any, recipe: dict[str, Any], place: Path, seed: int, threads: int) -> None:
     from shelfwalk.recipes.recipe import Recipe
     from shelfwalk.shelf.building import build_shelf
-    from shelfwalk.shelf.shelf import Shelf
     from shelfwalk.shelf.training_tables import TrainingTables
     from shelfwalk.terminal import shown_progress
 
@@ -81,11 +83,30 @@ def held_out(dataset: Any, recipe: dict[str, Any], place: Path, seed: int, threa
         build_shelf(
             dataset.items, Recipe(**recipe), place, tables=tables, seed=seed, threads=threads, progress=progress
         )
+
+
+def of_what_learns(place: Path) -> tuple[float, float]:
+    """The recall of the built generator, or of two towers, and the seconds of the steps that are the recipe's own."""
+    from shelfwalk.shelf.shelf import Shelf
+
     facts = Shelf.open(place).recorded
     generative = facts.get("in_cluster")
     recalls = generative["recalls"].values() if generative else facts["two_tower"]["recalls"]
     own = sum(facts["seconds"].get(step, 0.0) for step in ("towers", "identifiers", "generator"))
     return max(recalls), own
+
+
+def of_bm25(place: Path) -> tuple[float, float]:
+    """The recall of the built shelf's BM25 on held-out queries, and the seconds of its indexing."""
+    from shelfwalk.shelf.pair_step import read_pairs
+    from shelfwalk.shelf.settling import held_out_requests, mean_recall
+    from shelfwalk.shelf.shelf import Shelf
+    from shelfwalk.shelf.steps import StepResult
+
+    shelf = Shelf.open(place)
+    pairs = read_pairs(StepResult("pairs", place / "building" / "steps" / "pairs", {}, True))
+    unread = np.zeros((len(pairs.queries), 1), dtype=np.float32)
+    return mean_recall(shelf.bm25, held_out_requests(pairs, unread)), shelf.recorded["seconds"]["bm25"]
 
 
 if __name__ == "__main__":

@@ -259,9 +259,7 @@ def test_the_settings_of_cqsid_are_those_of_its_tokeniser() -> None:
 
 
 def test_the_arms_of_the_hourglass_start_from_the_same_identifiers() -> None:
-    plain, adaptive, removed = (
-        load_recipe(name).tokenizer for name in ("hourglass-plain", "hourglass", "hourglass-removal")
-    )
+    plain, adaptive, removed = (load_recipe(name).tokenizer for name in ("rqkmeans", "hourglass", "hourglass-removal"))
     assert adaptive.inner == removed.inner == plain
     assert (adaptive.level, adaptive.share, removed.level, removed.share) == (2, 0.2, 2, None)
 

@@ -18,7 +18,7 @@ from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.ranking.in_cluster import Candidates, InClusterWeights
 from shelfwalk.shelf import settling
 from shelfwalk.shelf.pair_step import TrainingPairs
-from shelfwalk.shelf.settling import HeldOutQuery, held_out_requests, settle_fusion, settle_in_cluster
+from shelfwalk.shelf.settling import HeldOutQuery, held_out_requests, mean_recall, settle_fusion, settle_in_cluster
 
 
 def request(text: str) -> Request:
@@ -204,3 +204,16 @@ def test_without_queries_nothing_is_weighed() -> None:
     channel = in_cluster_channel([1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1])
     assert settle_in_cluster(channel, []).chosen == (0.0, 0.0)
     assert settle_fusion({"bm25": FixedChannel("bm25", {})}, []).chosen == (1.0,)
+
+
+def test_the_recall_of_a_channel_is_the_mean_over_queries_of_what_its_first_hundred_hold() -> None:
+    long = list(range(150))
+    channel = FixedChannel("bm25", {"hub": [4, 1, 3], "lamp": [], "desk": long[:100]})
+    asked = [
+        HeldOutQuery(request("hub"), frozenset({1, 9})),
+        HeldOutQuery(request("lamp"), frozenset({2})),
+        HeldOutQuery(request("desk"), frozenset(long)),
+    ]
+    assert mean_recall(channel, asked) == pytest.approx((0.5 + 0.0 + 1.0) / 3)
+    assert channel.depths == {100}
+    assert mean_recall(channel, []) == 0.0

@@ -52,7 +52,7 @@ def test_levels_that_cannot_change_places_are_refused(levels: tuple[int, int]) -
 
 
 def test_the_recipe_differs_from_the_plain_one_in_the_order_only() -> None:
-    plain, swapped = load_recipe("hourglass-plain"), load_recipe("hourglass-swapped")
+    plain, swapped = load_recipe("rqkmeans"), load_recipe("hourglass-swapped")
     assert swapped.tokenizer.inner == plain.tokenizer
     without = {"name", "tokenizer"}
     assert swapped.model_dump(exclude=without) == plain.model_dump(exclude=without)

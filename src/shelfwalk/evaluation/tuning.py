@@ -24,8 +24,8 @@ _HEADER = ("recipe", "settings", "held-out recall at 100", "best", "seconds")
 class Try:
     """One build with other values; `seconds` of the steps that are the recipe's own.
 
-    `held_out_recall` is recall at 100: of held-out clicks for two towers, of the generative channel on held-out queries
-    for a generator.
+    `held_out_recall` is recall at 100: of held-out clicks for two towers, of the channel on held-out queries for a
+    generator and for BM25.
     """
 
     data_hash: str
@@ -61,8 +61,9 @@ def tuning_table(path: Path) -> str:
     rows = tuple(_row(recipe, settings, groups[recipe, settings]) for recipe, settings in sorted(groups))
     seeds = sorted({one.seed for tries in groups.values() for one in tries})
     note = (
-        f"Seed {', '.join(map(str, seeds))}. Recall of held-out clicks for two towers, of the generative channel on "
-        "held-out queries for a generator: figures of the two are not to be compared. Seconds of all tries together."
+        f"Seed {', '.join(map(str, seeds))}. Recall of held-out clicks for two towers, of the channel on held-out "
+        "queries for BM25 and for a generator: figures of the two kinds are not to be compared. "
+        "Seconds of all tries together."
     )
     return f"{markdown_table(Grid(KIND, _HEADER, rows, note))}\n\n{note}"
 

@@ -75,6 +75,12 @@ def held_out_requests(pairs: TrainingPairs, vectors: npt.NDArray[np.float32]) ->
     ]
 
 
+def mean_recall(channel: Channel, queries: Sequence[HeldOutQuery]) -> float:
+    """Recall at 100 of a channel as it is; 0 without queries."""
+    recalls = [_recall(channel.search(query.request, CUTOFF).rows, query.relevant) for query in queries]
+    return float(np.mean(recalls)) if recalls else 0.0
+
+
 def settle_in_cluster(channel: GenerativeChannel, queries: Sequence[HeldOutQuery]) -> Settled:
     """The path weight and the word weight of the highest mean recall; of equal ones the smallest.
 
