@@ -6,7 +6,8 @@
 builds the recipe once for every combination of the values, at one place, so that the steps that come before the
 changed ones are made once, and appends a line for each to benchmarks/results/tuning/NAME.jsonl. A combination that has
 its line is not built again. No evaluation query is read: two towers are judged by recall at 100 of held-out clicks, a
-generator by recall at 100 of its channel on held-out queries, and so is BM25 where nothing but `bm25.` is tried.
+generator by its loss on held-out queries (recall at 100 of its channel is told as well), and BM25, where nothing but
+`bm25.` is tried, by recall at 100 on held-out queries.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from shelfwalk.evaluation.tuning import Try
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -27,7 +30,7 @@ def main() -> None:
     from shelfwalk.data.dataset import open_dataset
     from shelfwalk.evaluation.recipe_runs import dataset_hash
     from shelfwalk.evaluation.results import append_result
-    from shelfwalk.evaluation.tuning import KIND, Try, read_tries
+    from shelfwalk.evaluation.tuning import KIND, read_tries
     from shelfwalk.recipes.recipe import load_recipe
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -50,10 +53,9 @@ def main() -> None:
         if found is None:
             build(dataset, changed(recipe, values), place, arguments.seed, arguments.threads)
             judge = of_bm25 if all(name.startswith("bm25.") for name in values) else of_what_learns
-            recall, seconds = judge(place)
-            found = replace(asked, held_out_recall=recall, seconds=seconds)
+            found = judge(place, asked)
             append_result(file, found)
-        print(f"{found.held_out_recall:.4f}  {found.seconds:5.0f} s  {values}", flush=True)
+        print(f"{found.held_out_recall:.4f}  {found.held_out_loss}  {found.seconds:5.0f} s  {values}", flush=True)
 
 
 def combinations(tried: list[str]) -> list[dict[str, Any]]:
@@ -85,19 +87,20 @@ def build(dataset: Any, recipe: dict[str, Any], place: Path, seed: int, threads:
         )
 
 
-def of_what_learns(place: Path) -> tuple[float, float]:
-    """The recall of the built generator, or of two towers, and the seconds of the steps that are the recipe's own."""
+def of_what_learns(place: Path, asked: Try) -> Try:
+    """The try with what was found of the generator, or of two towers; seconds are of the steps of the recipe's own."""
     from shelfwalk.shelf.shelf import Shelf
 
     facts = Shelf.open(place).recorded
     generative = facts.get("in_cluster")
     recalls = generative["recalls"].values() if generative else facts["two_tower"]["recalls"]
+    loss = facts["training"]["held_out_loss"] if generative else None
     own = sum(facts["seconds"].get(step, 0.0) for step in ("towers", "identifiers", "generator"))
-    return max(recalls), own
+    return replace(asked, held_out_recall=max(recalls), held_out_loss=loss, seconds=own)
 
 
-def of_bm25(place: Path) -> tuple[float, float]:
-    """The recall of the built shelf's BM25 on held-out queries, and the seconds of its indexing."""
+def of_bm25(place: Path, asked: Try) -> Try:
+    """The try with the recall of the built shelf's BM25 on held-out queries, and the seconds of its indexing."""
     from shelfwalk.shelf.pair_step import read_pairs
     from shelfwalk.shelf.settling import held_out_requests, mean_recall
     from shelfwalk.shelf.shelf import Shelf
@@ -106,7 +109,8 @@ def of_bm25(place: Path) -> tuple[float, float]:
     shelf = Shelf.open(place)
     pairs = read_pairs(StepResult("pairs", place / "building" / "steps" / "pairs", {}, True))
     unread = np.zeros((len(pairs.queries), 1), dtype=np.float32)
-    return mean_recall(shelf.bm25, held_out_requests(pairs, unread)), shelf.recorded["seconds"]["bm25"]
+    recall = mean_recall(shelf.bm25, held_out_requests(pairs, unread))
+    return replace(asked, held_out_recall=recall, seconds=shelf.recorded["seconds"]["bm25"])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from shelfwalk.evaluation.results import append_result
 from shelfwalk.evaluation.tuning import Try, read_tries
 
 TOWERS = Try("d", "dssm", 0, {"two_tower.temperature": 0.02}, 0.71, 200.4)
-WALKER = Try("d", "walker", 0, {"training.learning_rate": 0.003, "training.steps": 1200}, 0.5, 400.0)
+WALKER = Try("d", "walker", 0, {"training.learning_rate": 0.003, "training.steps": 1200}, 0.5, 400.0, 4.25)
 
 
 def written(folder: Path, *tries: Try) -> Path:
@@ -32,9 +32,16 @@ def test_a_recipe_has_a_row_with_all_that_was_tried_and_the_best_of_it(tmp_path:
     third = replace(TOWERS, tried={"two_tower.temperature": 0.1}, held_out_recall=0.5, seconds=190.0)
     written(tmp_path, WALKER, TOWERS, other, third)
     assert table(tmp_path) == [
-        "| dssm | two_tower.temperature | 0.02: 0.7100, 0.05: 0.7340, 0.1: 0.5000 | 0.05 | 570 |",
-        "| walker | training.learning_rate, training.steps | 0.003 and 1200: 0.5000 | 0.003 and 1200 | 400 |",
+        "| dssm | two_tower.temperature | 0.02: 0.7100, 0.05: 0.7340, 0.1: 0.5000 |  | 0.05 | 570 |",
+        "| walker | training.learning_rate, training.steps "
+        "| 0.003 and 1200: 0.5000 | 0.003 and 1200: 4.2500 | 0.003 and 1200 | 400 |",
     ]
+
+
+def test_of_generators_the_least_loss_is_the_best(tmp_path: Path) -> None:
+    other = replace(WALKER, tried={"training.learning_rate": 0.001, "training.steps": 1200}, held_out_recall=0.6)
+    written(tmp_path, replace(other, held_out_loss=4.5), WALKER)
+    assert table(tmp_path)[0].split(" | ")[3:5] == ["0.001 and 1200: 4.5000, 0.003 and 1200: 4.2500", "0.003 and 1200"]
 
 
 def test_settings_that_were_tried_apart_are_rows_of_their_own(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from shelfwalk.evaluation.grids import Grid, markdown_table
 from shelfwalk.evaluation.measurements import read_measurements
 
 KIND = "tuning"
-_HEADER = ("recipe", "settings", "held-out recall at 100", "best", "seconds")
+_HEADER = ("recipe", "settings", "held-out recall at 100", "held-out loss", "best", "seconds")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Try:
     """One build with other values; `seconds` of the steps that are the recipe's own.
 
     `held_out_recall` is recall at 100: of held-out clicks for two towers, of the channel on held-out queries for a
-    generator and for BM25.
+    generator and for BM25. `held_out_loss` is a generator's, in nats an identifier.
     """
 
     data_hash: str
@@ -34,6 +34,7 @@ class Try:
     tried: Mapping[str, Any]
     held_out_recall: float
     seconds: float
+    held_out_loss: float | None = None
     kind: str = KIND
     time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
@@ -62,16 +63,19 @@ def tuning_table(path: Path) -> str:
     seeds = sorted({one.seed for tries in groups.values() for one in tries})
     note = (
         f"Seed {', '.join(map(str, seeds))}. Recall of held-out clicks for two towers, of the channel on held-out "
-        "queries for BM25 and for a generator: figures of the two kinds are not to be compared. "
-        "Seconds of all tries together."
+        "queries for BM25 and for a generator: figures of the two kinds are not to be compared. Best is the least "
+        "loss, in nats an identifier, of a generator and the highest recall of others. Seconds of all tries together."
     )
     return f"{markdown_table(Grid(KIND, _HEADER, rows, note))}\n\n{note}"
 
 
 def _row(recipe: str, settings: Sequence[str], tries: Sequence[Try]) -> tuple[str, ...]:
     recalls = ", ".join(f"{_values(one)}: {one.held_out_recall:.4f}" for one in tries)
-    best = max(tries, key=lambda one: one.held_out_recall)
-    return (recipe, ", ".join(settings), recalls, _values(best), f"{sum(one.seconds for one in tries):.0f}")
+    losses = {_values(one): one.held_out_loss for one in tries if one.held_out_loss is not None}
+    of_losses = ", ".join(f"{values}: {loss:.4f}" for values, loss in losses.items())
+    highest = _values(max(tries, key=lambda one: one.held_out_recall))
+    best = min(losses, key=lambda values: losses[values]) if losses else highest
+    return (recipe, ", ".join(settings), recalls, of_losses, best, f"{sum(one.seconds for one in tries):.0f}")
 
 
 def _values(one: Try) -> str:
