@@ -17,8 +17,10 @@ from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.errors import UserError
 from shelfwalk.tokenizers.cqsid import CQSIDTokenizer
 from shelfwalk.tokenizers.cqsid_settings import CQSIDSettings
+from shelfwalk.tokenizers.cqsid_training import CQSIDData, train_cqsid
 from shelfwalk.tokenizers.item_tokenizer import Vectors
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
+from shelfwalk.tokenizers.rqvae_encoder import latents_of
 from shelfwalk.tokenizers.saved_tokenizer import open_tokenizer
 
 SMALL = CQSIDSettings(
@@ -143,6 +145,24 @@ def test_the_losses_fall(fitted: tuple[CQSIDTokenizer, Shop]) -> None:
     assert losses[-1].reconstruction < 0.8 * losses[1].reconstruction
     assert losses[-1].contrast < losses[1].contrast
     assert {loss.category_contrast for loss in losses} == {0.0}
+
+
+def test_with_a_commitment_of_their_own_queries_stay_near_their_codes(fitted: tuple[CQSIDTokenizer, Shop]) -> None:
+    """The contrast alone never holds a query's latent back: it looks at codes, and at directions only."""
+    _, vectors, pairs = fitted[1]
+    # Queries that have nothing of their items, so that nothing brings them to the items' codes.
+    queries = np.random.default_rng(0).normal(size=pairs.query_vectors.shape).astype(np.float32)
+    settings = replace(SMALL, epochs=20, contrast=1.0, force_category=False, learning_rate=5e-3)
+
+    def length(query_commitment: float | None) -> float:
+        """Of the queries' latents, where that of the items' is 1."""
+        data = CQSIDData(vectors, None, replace(pairs, query_vectors=queries))
+        trained = train_cqsid(data, replace(settings, query_commitment=query_commitment))
+        assert (trained.losses[-1].query_commitment > 0) == (query_commitment is not None)
+        of_queries, of_items = (latents_of(side, trained.layers) for side in (queries, vectors))
+        return float(np.linalg.norm(of_queries, axis=1).mean() / np.linalg.norm(of_items, axis=1).mean())
+
+    assert length(None) > 1.5 * length(1.0)
 
 
 def test_without_the_loss_queries_say_only_how_often_an_item_is_seen(fitted: tuple[CQSIDTokenizer, Shop]) -> None:

@@ -98,6 +98,7 @@ class CqSidSettings(Settings):
     contrast_batch: int = Field(default=128, ge=2)
     category_contrast: float = Field(default=0.0, ge=0)
     commitment: float = Field(default=1.0, ge=0)
+    query_commitment: float | None = Field(default=None, ge=0)
     decay: float = Field(default=0.99, gt=0, lt=1)
     restart_below: float = Field(default=1.0, ge=0)
     latent_width: int = Field(default=32, ge=1)

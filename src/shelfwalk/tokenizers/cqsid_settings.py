@@ -35,6 +35,10 @@ class CQSIDSettings:
     """Weight of a contrast between categories: not in the publication's method, where a category enters only as the
     code of level 1, although its abstract may be read so."""
     commitment: float = 1.0
+    query_commitment: float | None = None
+    """Weight of drawing queries to their codes, where the contrast stands behind the quantisation; None for none, as
+    the published loss has only items'. A contrast of 0.01 and more needs it: its gradient is that of the codes, so that
+    without it nothing holds the queries' latents back, and they run away (docs/identifiers.md)."""
     decay: float = 0.99
     """Of the moving averages that the codes are."""
     restart_below: float = 1.0
@@ -88,3 +92,5 @@ class CQSIDLoss:
     contrast: float
     """Nats a pair; 0 where there was none."""
     category_contrast: float
+    query_commitment: float = 0.0
+    """0 where queries have no commitment."""

@@ -7,7 +7,8 @@ each epoch.
     L = || x − x̂ ||²  +  β Σ_l || r_l−1 − sg[e_l] ||²  +  γ L_Bi        (CQ-SID, arXiv 2605.14434)
 
 Queries pass through the same encoder and, where the contrast stands behind the quantisation, the same codes (the
-nearest of every level: a query has no category), but move no code. Departures and fill-ins: cqsid_settings.py,
+nearest of every level: a query has no category), but move no code. With `query_commitment` the second term is added for
+them as well. Departures and fill-ins: cqsid_settings.py,
 cqsid_losses.py and cqsid_start.py say which.
 """
 
@@ -172,13 +173,16 @@ class _Training:
             decoded = network.decoder(quantised.values).float()
         embedded = latents if settings.contrast_before_quantisation else quantised.values
         nothing = latents.new_zeros(())
+        contrast, query_commitment = self._contrast(embedded, items, queries) if settings.contrast else (nothing,) * 2
         parts = (
             squared_distance(vectors, decoded),
             quantised.commitment,
-            self._contrast(embedded, items, queries) if settings.contrast else nothing,
+            contrast,
             self._category_contrast(embedded, items) if settings.category_contrast else nothing,
+            query_commitment,
         )
-        weights = (1.0, settings.commitment, settings.contrast, settings.category_contrast)
+        of_queries = settings.query_commitment or 0.0
+        weights = (1.0, settings.commitment, settings.contrast, settings.category_contrast, of_queries)
         loss = torch.stack([weight * part for weight, part in zip(weights, parts, strict=True)]).sum()
         self.optimizer.zero_grad()
         loss.backward()
@@ -191,22 +195,29 @@ class _Training:
             latents: Tensor = self.network.encoder(vectors).float()
         return latents
 
-    def _contrast(self, embedded: Tensor, items: npt.NDArray[np.int32], queries: npt.NDArray[np.int32]) -> Tensor:
-        """The query-item loss of those items of a batch that have a query, in batches of its own size."""
-        pairs = np.flatnonzero(queries >= 0)
+    def _contrast(
+        self, embedded: Tensor, items: npt.NDArray[np.int32], queries: npt.NDArray[np.int32]
+    ) -> tuple[Tensor, Tensor]:
+        """The query-item loss of those items of a batch that have a query, in batches of its own size.
+
+        And the commitment of the queries, 0 where they have none or are compared before quantisation.
+        """
+        pairs, nothing = np.flatnonzero(queries >= 0), embedded.new_zeros(())
         if self.data.pairs is None or len(pairs) == 0:
-            return embedded.new_zeros(())
+            return nothing, nothing
         vectors = torch.from_numpy(np.asarray(self.data.pairs.query_vectors[queries[pairs]], np.float32))
-        asked = self._encoded(vectors)
+        asked, commitment = self._encoded(vectors), nothing
         if not self.settings.contrast_before_quantisation:
-            asked = self.network.quantise(asked).values
+            quantised = self.network.quantise(asked)
+            asked = quantised.values
+            commitment = nothing if self.settings.query_commitment is None else quantised.commitment
         losses = []
         parts = np.array_split(np.arange(len(pairs)), -(-len(pairs) // self.settings.contrast_batch))
         for part in parts:
             rows = pairs[part]
             names = torch.from_numpy(items[rows]), torch.from_numpy(queries[rows])
             losses.append(query_item_contrast(embedded[rows], asked[part], *names, self.settings.temperature))
-        return torch.stack(losses).mean()
+        return torch.stack(losses).mean(), commitment
 
     def _category_contrast(self, embedded: Tensor, items: npt.NDArray[np.int32]) -> Tensor:
         if self.categories is None:
