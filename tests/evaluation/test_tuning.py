@@ -49,6 +49,11 @@ def test_settings_that_were_tried_apart_are_rows_of_their_own(tmp_path: Path) ->
     assert [line.split(" | ")[1] for line in table(tmp_path)] == ["two_tower.steps", "two_tower.temperature"]
 
 
+def test_a_try_of_bm25_is_of_no_recipe(tmp_path: Path) -> None:
+    written(tmp_path, replace(TOWERS, tried={"bm25.k1": 1.2, "bm25.b": 0.5}))
+    assert table(tmp_path) == ["| all (BM25) | bm25.k1, bm25.b | 1.2 and 0.5: 0.7100 |  | 1.2 and 0.5 | 200 |"]
+
+
 def test_tries_come_back_as_they_were_and_are_known_again(tmp_path: Path) -> None:
     (back,) = read_tries(written(tmp_path, WALKER))
     assert back == WALKER
