@@ -167,6 +167,32 @@ def test_channels_that_recipes_share_are_one_system(recipes: list[tuple[int, int
     assert found.named("r0/dense") is found.named(next(s.name for s in found.systems if "r0/dense" in s.members))
 
 
+@settings(deadline=None, max_examples=30)
+@given(st.sets(st.integers(0, 5)), st.sampled_from(["dense", "bm25", "*"]))
+def test_what_is_asked_for_is_of_the_recipes_that_are_asked_for(left_out: set[int], channel: str) -> None:
+    """Six recipes share two dense channels; leaving some out leaves the others' members, and no name that says more."""
+    results = [
+        made_result({"bm25": {"RR": [1, 0]}, "dense": {"RR": [number // 5, 1]}}, recipe=f"r{number}")
+        for number in range(6)
+    ]
+    found = systems(*results)
+    assert [system.name for system in found.systems] == ["bm25", "r0 and 4 more/dense", "r5/dense"]
+    assert [system.name for system in found.only(["*"]).systems] == [system.name for system in found.systems]
+    patterns = [f"*/{channel}", *(f"!r{number}/*" for number in left_out)]
+    channels = ["bm25", "dense"] if channel == "*" else [channel]
+    members = {f"r{number}/{name}" for number in range(6) for name in channels if number not in left_out}
+    if not members:
+        with pytest.raises(UserError, match="No system in these results is like"):
+            found.only(patterns)
+        return
+    kept = found.only(patterns)
+    assert {member for system in kept.systems for member in system.members} == members
+    assert {record.recipe for record in kept.records} == {member.partition("/")[0] for member in members}
+    for system in kept.systems:
+        assert system.name == "bm25" or system.name.startswith(system.members[0].partition("/")[0])
+        assert system.values == found.named(system.members[0]).values
+
+
 def test_two_versions_of_a_recipe_are_two_systems() -> None:
     one = made_result({"fused": {"RR": [1, 0]}}, recipe_hash="aaaa111122223333")
     other = made_result({"fused": {"RR": [0, 0]}}, recipe_hash="bbbb111122223333")

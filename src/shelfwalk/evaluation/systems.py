@@ -23,6 +23,8 @@ from shelfwalk.evaluation.strata import Labels
 
 _OF_ALL_CHANNELS = "ExclusiveR@"
 """Measures of a channel that depend on the other channels of its recipe."""
+_NAMED_RECIPES = 3
+"""Of a system that more recipes share only the first is named in tables."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,11 @@ class Systems:
     """One a recipe and seed, in the order of the results."""
 
     def only(self, patterns: Sequence[str]) -> Systems:
-        """Those with a name or a member like one of the patterns, as `cqsid-*/generative`; UserError if none is."""
-        kept = tuple(
-            system
-            for system in self.systems
-            if any(fnmatchcase(name, pattern) for name in (system.name, *system.members) for pattern in patterns)
-        )
+        """Those with a name or a member like one of the patterns, as `cqsid-*/generative`, and like none after a `!`.
+
+        A system that recipes share is then of those of its members that are asked for. UserError if none is left.
+        """
+        kept = tuple(found for system in self.systems if (found := _asked_for(system, patterns)) is not None)
         if not kept:
             known = ", ".join(system.name for system in self.systems)
             raise UserError(f"No system in these results is like {', '.join(patterns)}: take some of {known}.")
@@ -190,9 +191,30 @@ def _same(first: System, second: System) -> bool:
 def _joined(group: Sequence[System], channel: str, *, whole: bool) -> System:
     first = group[0]
     members = tuple(member for system in group for member in system.members)
-    recipes = ",".join(member.removesuffix(f"/{channel}") for member in members)
     alone = len(group) == 1
     values = {
         measure: found for measure, found in first.values.items() if alone or not measure.startswith(_OF_ALL_CHANNELS)
     }
-    return System(channel if whole else f"{recipes}/{channel}", members, first.seeds, values)
+    return System(channel if whole else _shared_name(members), members, first.seeds, values)
+
+
+def _shared_name(members: Sequence[str]) -> str:
+    """`dssm,dpsr/dense` of members of one channel; of more than three the first and how many more there are."""
+    recipes = [member.partition("/")[0] for member in members]
+    told = ",".join(recipes) if len(recipes) <= _NAMED_RECIPES else f"{recipes[0]} and {len(recipes) - 1} more"
+    return f"{told}/{members[0].partition('/')[2]}"
+
+
+def _asked_for(system: System, patterns: Sequence[str]) -> System | None:
+    """The system with those of its members that are like a pattern and like none after a `!`; None if none is left."""
+
+    def like(name: str, wanted: Iterable[str]) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in wanted)
+
+    without = [pattern.removeprefix("!") for pattern in patterns if pattern.startswith("!")]
+    wanted = [pattern for pattern in patterns if not pattern.startswith("!")] or ["*"]
+    of_all = like(system.name, wanted)
+    members = tuple(name for name in system.members if (of_all or like(name, wanted)) and not like(name, without))
+    if not members or like(system.name, without):
+        return None
+    return replace(system, name=_shared_name(members) if "/" in system.name else system.name, members=members)
