@@ -93,9 +93,10 @@ def build(
     files = TableFiles(column_mapping(column), skip_bad_rows, out.parent)
     tables = files.items_and_training(items, queries, judgements, events, evaluation_queries)
     from shelfwalk.shelf.building import build_shelf
+    from shelfwalk.shelf.left_out import left_out
     from shelfwalk.terminal import print_built, shown_progress, silent
 
-    for notice in () if quiet else files.notices:
+    for notice in () if quiet else (*files.notices, *left_out(tables.items, chosen, tables.training)):
         print(notice, file=sys.stderr)
     with silent() if quiet else shown_progress() as progress:
         build_shelf(tables.items, chosen, out, tables=tables.training, seed=seed, threads=threads, progress=progress)

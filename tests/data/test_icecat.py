@@ -105,7 +105,10 @@ def test_attribute_names() -> None:
 def test_ratings_of_products_that_are_not_there_are_noted(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, [product(1)], [("q1", "1", 1), ("q1", "gone", 2), ("q9", "1", 1)])
     notes = open_dataset(folder).notes
-    assert "2 judgements name an item or a query that is not in the dataset." in notes
+    assert (
+        '2 of 3 judgements are of an item or a query that is not there; the first has query "q1" and item "gone".'
+        in notes
+    )
 
 
 def test_bad_products_are_refused_or_set_aside(tmp_path: Path) -> None:

@@ -73,7 +73,10 @@ def test_an_unknown_label_is_refused(tmp_path: Path) -> None:
 def test_labels_of_absent_products_and_private_queries_are_noted(tmp_path: Path) -> None:
     write_folder(tmp_path, [BED], [("0", "0", "Exact"), ("0", "77", "Exact"), ("88", "0", "Exact")])
     dataset = open_dataset(tmp_path)
-    assert "2 judgements name an item or a query that is not in the dataset." in dataset.notes
+    assert (
+        '2 of 3 judgements are of an item or a query that is not there; the first has query "0" and item "77".'
+        in dataset.notes
+    )
 
 
 def test_a_comma_separated_file_is_not_this_layout(tmp_path: Path) -> None:

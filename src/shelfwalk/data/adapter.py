@@ -132,14 +132,6 @@ def attributes_of(rows: Iterable[Iterable[tuple[str, str]]]) -> tuple[pa.Array, 
     return pa.array(maps, ATTRIBUTES_TYPE), joined
 
 
-def dangling_note(items: pa.Table, queries: pa.Table, judgements: pa.Table) -> tuple[str, ...]:
-    """A note on judgements that name an item or a query which is not there; none if there are none."""
-    known_item = pc.is_in(judgements["item_id"], items["item_id"].combine_chunks())
-    known_query = pc.is_in(judgements["query_id"], queries["query_id"].combine_chunks())
-    dangling = judgements.num_rows - pc.sum(pc.and_(known_item, known_query)).as_py()
-    return (f"{dangling} judgements name an item or a query that is not in the dataset.",) if dangling else ()
-
-
 def grades_of(labels: pa.Array, ordered: pa.Array) -> pa.Array:
     """The place of each label among the ordered ones, as text; an unknown label stays, and so is refused as a grade."""
     texts = pc.utf8_trim_whitespace(labels.cast(pa.string()))

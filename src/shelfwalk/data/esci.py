@@ -18,7 +18,6 @@ from shelfwalk.data.adapter import (
     Dataset,
     LayoutFile,
     changed,
-    dangling_note,
     filtered,
     grades_of,
     read_blocks,
@@ -26,6 +25,7 @@ from shelfwalk.data.adapter import (
     table_block,
 )
 from shelfwalk.data.tables import ATTRIBUTES_TYPE, ITEM_CONTRACT, JUDGEMENT_CONTRACT, QUERY_CONTRACT
+from shelfwalk.data.unknown_ids import notes_on_judgements
 from shelfwalk.data.validation import Block
 
 FILES = ("shopping_queries_dataset_products.parquet", "shopping_queries_dataset_examples.parquet")
@@ -60,7 +60,7 @@ def open_esci(folder: Path, bad_rows_folder: Path | None = None, *, locale: str 
         *item_notes,
         *query_notes,
         *label_notes,
-        *dangling_note(items, queries, judgements),
+        *notes_on_judgements(items, queries, judgements),
     )
     return Dataset("esci", items, queries, judgements, None, notes)
 

@@ -19,9 +19,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shelfwalk.data.adapter import Dataset, LayoutFile, attributes_of, changed, dangling_note, read_layout
+from shelfwalk.data.adapter import Dataset, LayoutFile, attributes_of, changed, read_layout
 from shelfwalk.data.categories import SOURCES, derive_categories
 from shelfwalk.data.tables import CATEGORY_TYPE, ITEM_CONTRACT, JUDGEMENT_CONTRACT, QUERY_CONTRACT
+from shelfwalk.data.unknown_ids import notes_on_judgements
 from shelfwalk.data.validation import Block
 
 FILES = ("products.parquet", "queries.parquet", "ratings.parquet")
@@ -96,7 +97,7 @@ def open_icecat(folder: Path, bad_rows_folder: Path | None = None) -> Dataset:
     judgements, judgement_notes = read_layout(
         LayoutFile(folder / FILES[2], rating_columns), JUDGEMENT_CONTRACT, bad_rows_folder
     )
-    notes += query_notes + judgement_notes + dangling_note(items, queries, judgements)
+    notes += query_notes + judgement_notes + notes_on_judgements(items, queries, judgements)
     return Dataset("icecat_chorus", items, queries, judgements, None, notes)
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from shelfwalk.data.adapter import Dataset, LayoutFile, attributes_of, changed, dangling_note, grades_of, read_layout
+from shelfwalk.data.adapter import Dataset, LayoutFile, attributes_of, changed, grades_of, read_layout
 from shelfwalk.data.tables import CATEGORY_TYPE, ITEM_CONTRACT, JUDGEMENT_CONTRACT, QUERY_CONTRACT
+from shelfwalk.data.unknown_ids import notes_on_judgements
 from shelfwalk.data.validation import Block
 
 FILES = ("product.csv", "query.csv", "label.csv")
@@ -76,6 +77,6 @@ def open_wands(folder: Path, bad_rows_folder: Path | None = None) -> Dataset:
         *item_notes,
         *query_notes,
         *label_notes,
-        *dangling_note(items, queries, judgements),
+        *notes_on_judgements(items, queries, judgements),
     )
     return Dataset("wands", items, queries, judgements, None, notes)
