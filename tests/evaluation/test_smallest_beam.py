@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,11 @@ from made_results import DATA, made_result, write_made_results
 
 from shelfwalk.evaluation.beams import BeamHits, beam_values
 from shelfwalk.evaluation.claims import Claims
+from shelfwalk.evaluation.claims_text import ours
 from shelfwalk.evaluation.efficiency_budget import ClusterItems, efficiency_values, grid_measure
 from shelfwalk.evaluation.evidence import read_evidence
 from shelfwalk.evaluation.judgements import GradedQueries
-from shelfwalk.evaluation.smallest_beam import beam_share, smallest_beam_reaching
+from shelfwalk.evaluation.smallest_beam import Rates, beam_share, smallest_beam_reaching
 from shelfwalk.evaluation.verdicts import ClaimVerdict, judge
 from shelfwalk.recipes.recipe import load_recipe
 
@@ -100,8 +103,8 @@ def test_the_control_is_taken_at_its_best_beam_and_not_at_its_widest() -> None:
     assert beam_share((10, 65, 100), np.array([0.2, 0.5, 0.6]), control) == pytest.approx((0.718, 46.667, 65), abs=1e-3)
 
 
-def verdict(tmp_path: Path, rates: dict[str, list[float]], seeds: int = 3) -> ClaimVerdict:
-    """The verdict on rqkmeans against tiger whose hit rates at beams 1, 2 and 5 are these on each of 40 queries."""
+def verdict(tmp_path: Path, rates: Mapping[str, Sequence[float | Rates]], seeds: int = 3) -> ClaimVerdict:
+    """The verdict on rqkmeans against tiger whose hit rates at beams 1, 2 and 5 are these, one or one a query of 40."""
     results = [
         made_result(
             {"generative": {grid_measure(b): np.full(40, r) for b, r in zip((1, 2, 5), of_recipe, strict=True)}},
@@ -123,6 +126,21 @@ def test_a_claim_of_a_smaller_beam_is_judged(tmp_path: Path) -> None:
     assert [found.ours, found.low, found.high] == pytest.approx([0.35] * 3)
     assert (found.verdict, found.seeds) == ("holds", 3)
     assert "beam 2 of 5" in found.why
+
+
+def test_a_beam_that_some_resamples_never_find_has_no_end(tmp_path: Path) -> None:
+    """Half of the queries reach it at once and half hardly ever, so that the mean is just enough."""
+    ends = np.repeat([0.0, 1.0], 20)
+    values = {
+        "rqkmeans": (ends * 0.2, ends * 0.9, ends),
+        "tiger": (np.full(40, 0.1), np.full(40, 0.2), np.full(40, 0.5)),
+    }
+    found = verdict(tmp_path, values)
+    assert found.ours == pytest.approx(1.0)
+    assert found.low is not None and found.low < 0.75
+    assert (found.high, found.verdict) == (np.inf, "cannot tell")
+    assert ours(found) == f"1.000 [{found.low:.3f}, never], 3 seeds"
+    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["high"] is None
 
 
 def test_a_hit_rate_that_is_never_reached_cannot_be_told(tmp_path: Path) -> None:

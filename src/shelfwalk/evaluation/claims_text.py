@@ -5,6 +5,7 @@ In: `ClaimVerdict`s. Out: text. Claims that are not built are counted and, on th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -57,7 +58,8 @@ def ours(found: ClaimVerdict) -> str:
     if found.ours is None:
         return "–"
     word = "seeds" if found.seeds > 1 else "seed"
-    return f"{found.ours:.3f} [{found.low:.3f}, {found.high:.3f}], {found.seeds} {word}"
+    high = "never" if found.high == math.inf else f"{found.high:.3f}"
+    return f"{found.ours:.3f} [{found.low:.3f}, {high}], {found.seeds} {word}"
 
 
 def _number(published: float | str) -> str:

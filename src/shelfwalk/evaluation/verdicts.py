@@ -9,6 +9,7 @@ first; a figure of identifiers has the range over seeds instead.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -40,7 +41,10 @@ VERDICTS: tuple[Verdict, ...] = ("holds", "does not hold", "cannot tell", "not b
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """What became of one claim; `ours`, `low` and `high` are None where nothing was measured, `seeds` is how many."""
+    """What became of one claim; `ours`, `low` and `high` are None where nothing was measured, `seeds` is how many.
+
+    `high` is infinite where the interval has no end: a beam that some resamples never find.
+    """
 
     id: str
     claim: str
@@ -54,8 +58,9 @@ class ClaimVerdict:
     why: str
 
     def to_json(self) -> dict[str, Any]:
-        """All but the id as plain values for `json.dumps`."""
-        return {name: value for name, value in vars(self).items() if name != "id"}
+        """All but the id as plain values for `json.dumps`; an infinite `high`, which JSON has no word for, is None."""
+        values = {name: value for name, value in vars(self).items() if name != "id"}
+        return values | {"high": None} if self.high == math.inf else values
 
 
 class _CannotTellError(Exception):
@@ -159,7 +164,7 @@ class _Judging:
         low, high = np.quantile(shares, TAILS, method="nearest").tolist()
         seeds = min(len(runs.seeds) for runs in found.values())
         remarks = (*_remarks(found), f"beam {beam:.0f} of {of_control}")
-        return _Measurement(share, low, min(high, beams[-1]), seeds, remarks, len(columns[0]))
+        return _Measurement(share, low, high, seeds, remarks, len(columns[0]))
 
     def _has(self, found: Mapping[str, Found], arm: str, metric: str) -> bool:
         """Whether every run of an arm has the metric."""
