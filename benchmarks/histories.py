@@ -3,11 +3,14 @@
     python benchmarks/histories.py demo/standard-market-shelves/cqsid-user-seed0.shelf demo/standard-market \\
         --name standard-market-visits --visits 500
 
-asks a built shelf visits of a simulated market after its split; nothing is built anew. Each is asked three times:
+asks a built shelf visits of a simulated market after its split; nothing is built anew. Each is asked several times, of
+the generative channel or, where there is none, of the dense one:
 
-    generative           with the history of its shopper
+    generative, dense    with the history of its shopper
     no-history           as if nobody were known
     others-history       with the history of the next visit's shopper: what histories of any shopper do
+    history-weight-W     with the own one, and items of it that much ahead in their clusters (ranking/in_cluster.py);
+                         of the generative channel alone
 
 A line with the paired comparisons goes to benchmarks/results/histories/NAME.jsonl.
 """
@@ -15,33 +18,51 @@ A line with the paired comparisons goes to benchmarks/results/histories/NAME.jso
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 from arms import keep_comparison
 from shelfwalk.channels.channel import Hits
+from shelfwalk.channels.generative import GenerativeChannel
 from shelfwalk.shelf.shelf import Shelf
 
 RESULTS = Path(__file__).parent / "results" / "histories"
 DEPTH = 300
-OWN = "generative"
+WEIGHTS = (0.05, 0.1, 0.2)
 
 
-def histories_of(own: Sequence[list[str]]) -> dict[str, Sequence[list[str]]]:
-    """What each arm is told, by visit."""
-    return {OWN: own, "no-history": [[] for _ in own], "others-history": [*own[1:], *own[:1]]}
+def histories_of(own: Sequence[list[str]], channel: str) -> dict[str, Sequence[list[str]]]:
+    """What each arm is told, by visit; the arm with the own history bears the channel's name."""
+    return {channel: own, "no-history": [[] for _ in own], "others-history": [*own[1:], *own[:1]]}
 
 
-def rank(shelf: Shelf, texts: Sequence[str], arms: Mapping[str, Sequence[list[str]]]) -> dict[str, list[Hits]]:
+def rank(shelf: Shelf, texts: Sequence[str], own: Sequence[list[str]], channel: str) -> dict[str, list[Hits]]:
     from shelfwalk.terminal import shown_progress
 
-    found: dict[str, list[Hits]] = {name: [] for name in arms}
+    histories = histories_of(own, channel)
+    weighed = weighed_arms(shelf) if channel == "generative" else {}
+    found: dict[str, list[Hits]] = {name: [] for name in (*histories, *weighed)}
     with shown_progress() as progress:
         for number, text in enumerate(texts):
-            for name, histories in arms.items():
-                found[name].append(shelf.hits(text, DEPTH, (OWN,), shopper=histories[number])[OWN])
+            for name, of_arm in histories.items():
+                request = shelf.request(text, shopper=of_arm[number])
+                found[name].append(shelf.channel(channel).search(request, DEPTH))
+            request = shelf.request(text, shopper=own[number])
+            beams = shelf.generative.generate([request]) if weighed else None
+            for name, of_weight in weighed.items():
+                assert beams is not None
+                found[name].append(of_weight.search_beams(request, beams, DEPTH))
             progress("Asking visits", number + 1, len(texts))
     return found
+
+
+def weighed_arms(shelf: Shelf) -> dict[str, GenerativeChannel]:
+    arms = {}
+    for weight in WEIGHTS:
+        arms[f"history-weight-{weight:g}"] = other = copy(shelf.generative)
+        other.settings = other.settings.model_copy(update={"history_weight": weight})
+    return arms
 
 
 def main() -> None:
@@ -56,9 +77,10 @@ def main() -> None:
     arguments = parser.parse_args()
     shelf, dataset = Shelf.open(arguments.shelf), personal_queries(arguments.data, arguments.visits)
     assert dataset.queries is not None
-    arms = histories_of(query_histories(dataset.queries, shelf.items["item_id"]))
-    found = rank(shelf, dataset.queries["query"].to_pylist(), arms)
-    pairs = [(OWN, name) for name in arms if name != OWN]
+    channel = "generative" if "generative" in shelf.channels else "dense"
+    own = query_histories(dataset.queries, shelf.items["item_id"])
+    found = rank(shelf, dataset.queries["query"].to_pylist(), own, channel)
+    pairs = [(channel, name) for name in found if name != channel]
     keep_comparison(shelf, dataset, found, pairs, RESULTS / f"{arguments.name}.jsonl")
 
 

@@ -292,6 +292,27 @@ def test_the_generator_is_told_the_identifiers_of_each_shoppers_history(
     assert told.dtype == np.int32
 
 
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32), history=st.lists(st.integers(0, 25), max_size=6), weight=st.floats(0.01, 2))
+def test_what_the_shopper_chose_before_gains_the_weight_and_nothing_else_does(
+    seed: int, history: list[int], weight: float
+) -> None:
+    """With a generator that hears of no history, so that the same paths are found."""
+    shop = Shop.of(seed, 20)
+    known = replace(shop.request, history=np.array(history, np.int32))
+
+    def scores_of(request: Request, **chosen: float) -> dict[int, float]:
+        hits = shop.channel(beam=WIDE, **chosen).search(request, 20)
+        told = [row for place, row in enumerate(hits.rows.tolist()) if "before" in hits.evidence(place).reason]
+        assert sorted(told) == sorted(row for row in set(request.history.tolist()) if chosen and row < 20)
+        return dict(zip(hits.rows.tolist(), hits.scores.tolist(), strict=True))
+
+    plain = scores_of(known)
+    assert plain == scores_of(shop.request, history_weight=weight)
+    gained = scores_of(known, history_weight=weight)
+    assert gained == pytest.approx({row: score + weight * (row in history) for row, score in plain.items()}, abs=1e-5)
+
+
 def test_a_generator_that_holds_everything_impossible_finds_nothing() -> None:
     shop = Shop.of(0, 20, ImpossibleGenerator)
     assert len(shop.channel(beam=WIDE).search(shop.request, 10)) == 0

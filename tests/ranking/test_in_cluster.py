@@ -76,16 +76,27 @@ def test_the_path_that_reaches_the_limit_is_taken_whole(most_items: int, rows: l
 
 
 @settings(deadline=None)
-@given(seed=SEEDS, items=st.integers(1, 30), path=st.floats(0, 2), words=st.floats(0, 2))
-def test_the_score_is_the_formula(seed: int, items: int, path: float, words: float) -> None:
+@given(
+    seed=SEEDS,
+    items=st.integers(1, 30),
+    path=st.floats(0, 2),
+    words=st.floats(0, 2),
+    weight=st.floats(0, 2),
+    history=st.lists(st.integers(0, 35), max_size=8),
+)
+def test_the_score_is_the_formula(
+    seed: int, items: int, path: float, words: float, weight: float, history: list[int]
+) -> None:
     generator = np.random.default_rng(seed)
     trie = random_trie(generator, items)
     candidates = expand(random_beams(generator, trie, 1, 9), 0, trie)
     cosines, shares = generator.random((2, len(candidates.rows)), np.float32)
-    scores = in_cluster_scores(candidates, cosines, shares, InClusterWeights(path, words))
+    weights = InClusterWeights(path, words, weight)
+    scores = in_cluster_scores(candidates, cosines, shares, weights, np.array(history, np.int32))
     expected = [
-        cosine + path * (log_probability - math.log(size)) + words * share
-        for cosine, share, size, log_probability in zip(
+        cosine + path * (log_probability - math.log(size)) + words * share + weight * (row in history)
+        for row, cosine, share, size, log_probability in zip(
+            candidates.rows.tolist(),
             cosines.tolist(),
             shares.tolist(),
             candidates.cluster_sizes.tolist(),

@@ -11,7 +11,7 @@ import operator
 from collections import Counter
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 from weakref import WeakKeyDictionary
 
@@ -47,6 +47,8 @@ class GenerativeSettings(Settings):
     word_weight: float | None = Field(default=None, ge=0)
     """Weights of a path's probability and of shared words against the cosine; settled on held-out pseudo-queries where
     not given."""
+    history_weight: float | None = Field(default=None, ge=0)
+    """What an item that the shopper chose before gains; nothing where not given."""
     in_cluster_order: Literal["efficiency"] | None = None
     """"efficiency": the published order, clusters by the beam and their items by efficiency, at most `most_items` of
     them; none: one score for all."""
@@ -178,8 +180,11 @@ class GenerativeChannel:
         candidates, places, scores = self._ranked(request, identifiers, beams, k)
 
         def evidence(position: int) -> Evidence:
-            place = places[position]
-            return self._evidence(position + 1, float(scores[position]), candidates, int(place), beams)
+            place = int(places[position])
+            found = self._evidence(position + 1, float(scores[position]), candidates, place, beams)
+            if not self.settings.history_weight or candidates.rows[place] not in request.history:
+                return found
+            return replace(found, reason=f"{found.reason}, chosen by this shopper before")
 
         return Hits(candidates.rows[places], scores, evidence)
 
@@ -221,8 +226,11 @@ class GenerativeChannel:
             places = lookup_order(candidates, self._efficiency, min(k, self.settings.most_items))
             return candidates, places, place_scores(len(places))
         candidates, cosines, word_shares = self._scored(request, identifiers, beams)
-        weights = InClusterWeights(self.settings.path_weight or 0.0, self.settings.word_weight or 0.0)
-        scores = in_cluster_scores(candidates, cosines, word_shares, weights)
+        settings = self.settings
+        weights = InClusterWeights(
+            settings.path_weight or 0.0, settings.word_weight or 0.0, settings.history_weight or 0.0
+        )
+        scores = in_cluster_scores(candidates, cosines, word_shares, weights, request.history)
         places = best_positions(candidates.rows, scores, k)
         return candidates, places, scores[places]
 

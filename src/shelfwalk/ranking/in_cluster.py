@@ -6,6 +6,7 @@ Out: item rows, best first.
 The score of an item in cluster c is
 
     cos(query, item) + path_weight · ( log P(c | query) − log |c| ) + word_weight · words(query, item)
+    + history_weight · [ the shopper chose the item before ]
 
 The bracket is the log-probability of the item if the cluster's probability is shared evenly among its items, those that
 a filter hides too: a filter takes items away and changes no score. words() is the share of the query's words, each
@@ -56,10 +57,11 @@ def expand(beams: Beams, query: int, identifiers: Identifiers, most_items: int |
 
 @dataclass(frozen=True)
 class InClusterWeights:
-    """How much a path's probability and shared words weigh against the cosine."""
+    """How much a path's probability, shared words and an earlier choice of the shopper weigh against the cosine."""
 
     path: float
     words: float
+    history: float = 0.0
 
 
 def in_cluster_scores(
@@ -67,8 +69,14 @@ def in_cluster_scores(
     cosines: npt.NDArray[np.float32],
     word_shares: npt.NDArray[np.float32],
     weights: InClusterWeights,
+    history: npt.NDArray[np.integer] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """The score of every candidate [candidates] from its cosine and word share [candidates]: the formula above."""
+    """The score of every candidate [candidates] from its cosine and word share [candidates]: the formula above.
+
+    `history` holds the rows of what the shopper chose before.
+    """
     share = candidates.log_probabilities - np.log(candidates.cluster_sizes)
     scores: npt.NDArray[np.float32] = (cosines + weights.path * share + weights.words * word_shares).astype(np.float32)
+    if weights.history and history is not None and len(history):
+        scores += np.float32(weights.history) * np.isin(candidates.rows, history)
     return scores
