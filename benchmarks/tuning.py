@@ -6,8 +6,8 @@
 builds the recipe once for every combination of the values, at one place, so that the steps that come before the
 changed ones are made once, and appends a line for each to benchmarks/results/tuning/NAME.jsonl. A combination that has
 its line is not built again. No evaluation query is read: two towers are judged by recall at 100 of held-out clicks, a
-generator by its loss on held-out queries (recall at 100 of its channel is told as well), and BM25, where nothing but
-`bm25.` is tried, by recall at 100 on held-out queries.
+generator by its loss on held-out queries, or where identifiers differ by recall at 100 of its channel, and BM25, where
+nothing but `bm25.` is tried, by recall at 100 on held-out queries.
 """
 
 from __future__ import annotations

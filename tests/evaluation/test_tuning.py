@@ -44,6 +44,14 @@ def test_of_generators_the_least_loss_is_the_best(tmp_path: Path) -> None:
     assert table(tmp_path)[0].split(" | ")[3:5] == ["0.001 and 1200: 4.5000, 0.003 and 1200: 4.2500", "0.003 and 1200"]
 
 
+def test_of_generators_with_other_identifiers_the_highest_recall_is_the_best(tmp_path: Path) -> None:
+    """Fewer codes are easier to guess, whatever they find."""
+    fine = replace(WALKER, tried={"tokenizer.level_sizes": [64, 64]}, held_out_recall=0.6, held_out_loss=4.0)
+    coarse = replace(WALKER, tried={"tokenizer.level_sizes": [2]}, held_out_recall=0.4, held_out_loss=0.3)
+    written(tmp_path, coarse, fine)
+    assert table(tmp_path)[0].split(" | ")[2:5] == ["[2]: 0.4000, [64, 64]: 0.6000", "", "[64, 64]"]
+
+
 def test_settings_that_were_tried_apart_are_rows_of_their_own(tmp_path: Path) -> None:
     written(tmp_path, TOWERS, replace(TOWERS, tried={"two_tower.steps": 600}))
     assert [line.split(" | ")[1] for line in table(tmp_path)] == ["two_tower.steps", "two_tower.temperature"]

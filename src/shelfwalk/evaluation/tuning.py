@@ -64,14 +64,16 @@ def tuning_table(path: Path) -> str:
     note = (
         f"Seed {', '.join(map(str, seeds))}. Recall of held-out clicks for two towers, of the channel on held-out "
         "queries for BM25 and for a generator: figures of the two kinds are not to be compared. Best is the least "
-        "loss, in nats an identifier, of a generator and the highest recall of others. Seconds of all tries together."
+        "loss, in nats an identifier, of a generator and the highest recall of others, and of generators whose "
+        "identifiers differ, so that their losses say nothing of one another. Seconds of all tries together."
     )
     return f"{markdown_table(Grid(KIND, _HEADER, rows, note))}\n\n{note}"
 
 
 def _row(recipe: str, settings: Sequence[str], tries: Sequence[Try]) -> tuple[str, ...]:
     recalls = ", ".join(f"{_values(one)}: {one.held_out_recall:.4f}" for one in tries)
-    losses = {_values(one): one.held_out_loss for one in tries if one.held_out_loss is not None}
+    comparable = not any(setting.startswith("tokenizer.") for setting in settings)
+    losses = {_values(one): one.held_out_loss for one in tries if comparable and one.held_out_loss is not None}
     of_losses = ", ".join(f"{values}: {loss:.4f}" for values, loss in losses.items())
     highest = _values(max(tries, key=lambda one: one.held_out_recall))
     best = min(losses, key=lambda values: losses[values]) if losses else highest
