@@ -93,13 +93,25 @@ def build(
     files = TableFiles(column_mapping(column), skip_bad_rows, out.parent)
     tables = files.items_and_training(items, queries, judgements, events, evaluation_queries)
     from shelfwalk.shelf.building import build_shelf
-    from shelfwalk.shelf.left_out import left_out
     from shelfwalk.terminal import print_built, shown_progress, silent
 
-    for notice in () if quiet else (*files.notices, *left_out(tables.items, chosen, tables.training)):
-        print(notice, file=sys.stderr)
+    def tell(notice: str) -> None:
+        if not quiet:
+            print(notice, file=sys.stderr)
+
+    for notice in files.notices:
+        tell(notice)
     with silent() if quiet else shown_progress() as progress:
-        build_shelf(tables.items, chosen, out, tables=tables.training, seed=seed, threads=threads, progress=progress)
+        build_shelf(
+            tables.items,
+            chosen,
+            out,
+            tables=tables.training,
+            seed=seed,
+            threads=threads,
+            progress=progress,
+            notice=tell,
+        )
     if not quiet:
         print_built(out)
 

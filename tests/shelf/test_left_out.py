@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
+from shelfwalk.data.readers import read_judgements, read_queries
 from shelfwalk.data.tables import ITEMS
 from shelfwalk.recipes.recipe import Recipe
+from shelfwalk.shelf.building import build_shelf
 from shelfwalk.shelf.left_out import left_out
 from shelfwalk.shelf.training_tables import TrainingTables
+from small_shop import SmallShop
 
 PATHS = [["tools", "saws", "hand saws"], ["tools", "drills"], ["garden"]]
 CATALOGUE = pa.Table.from_pylist(
@@ -46,3 +51,31 @@ def test_what_names_unknown_items() -> None:
     assert of_judgements.startswith("1 of 2 judgements") and '"r"' in of_judgements
     assert of_events.startswith("1 of the log's 2") and '"9"' in of_events
     assert of_events.endswith(" Nothing is learned from these.")
+
+
+class BegunError(Exception):
+    """A build has begun its first step."""
+
+
+def test_a_build_tells_it_before_it_begins(small_shop: SmallShop, tmp_path: Path) -> None:
+    told: list[str] = []
+    judgements = read_judgements(small_shop.judgements_file).table
+    strange = judgements.slice(0, 1).set_column(1, judgements.schema.field(1), pa.array(["gone"]))
+    tables = TrainingTables(
+        queries=read_queries(small_shop.queries_file).table, judgements=pa.concat_tables([judgements, strange])
+    )
+
+    def begin(stage: str, done: int, total: int) -> None:
+        raise BegunError(stage)
+
+    with pytest.raises(BegunError):
+        build_shelf(
+            small_shop.items(),
+            small_shop.recipe,
+            tmp_path / "own.shelf",
+            tables=tables,
+            progress=begin,
+            notice=told.append,
+        )
+    assert len(told) == 1
+    assert '"gone"' in told[0]

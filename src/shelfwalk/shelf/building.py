@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from shelfwalk.shelf.catalogue_steps import encode_items, index_words, write_cat
 from shelfwalk.shelf.generations import CURRENT, open_for_building
 from shelfwalk.shelf.generator_step import train_generator
 from shelfwalk.shelf.identifier_step import fit_identifiers, refuse_unfit
+from shelfwalk.shelf.left_out import left_out
 from shelfwalk.shelf.pair_step import logged_pairs, make_pairs
 from shelfwalk.shelf.ranker_step import RankerInputs, labelled_pairs, train_ranker
 from shelfwalk.shelf.shopper_tower_step import train_towers_for_shoppers
@@ -58,13 +59,15 @@ def build_shelf(
     seed: int = 0,
     threads: int = 2,
     progress: Progress = lambda stage, done, total: None,
+    notice: Callable[[str], None] = lambda sentence: None,
 ) -> str:
     """Build a shelf of `items` at `out` and return the name of the generation that was published.
 
     The same items, recipe, tables and seed give the same shelf, and a build that was interrupted goes on where it was.
-    `threads` should be the cores that the build has to itself. Raises UserError for what a user can mend: training
-    queries that are evaluation queries, categories that cannot be a level of identifiers, a level that is dead,
-    a place that is no shelf.
+    `threads` should be the cores that the build has to itself. `notice` is given a sentence on whatever is left out,
+    when nothing is left to be refused and before anything takes long. Raises UserError for what a user can mend:
+    training queries that are evaluation queries, categories that cannot be a level of identifiers, a level that is
+    dead, a place that is no shelf.
     """
     if items.num_rows == 0:
         raise UserError("The catalogue is empty: give items with at least one row.")
@@ -80,6 +83,8 @@ def build_shelf(
     weights_folder = find_weights(recipe.encoder.model)
     fingerprint = _fingerprint(items, weights_folder, tables, seed)
     with open_for_building(out) as builder, _leaving_nothing_refused(out):
+        for sentence in left_out(items, recipe, tables):
+            notice(sentence)
         steps = Steps(builder.folder / "steps", fingerprint)
         build = Build(items, recipe, weights_folder, seed, threads, progress, steps)
         catalogue = build.step("catalogue", lambda folder, _: write_catalogue(build, folder))

@@ -1,7 +1,7 @@
 """What a build will leave out of what it is given, in a sentence each, before it starts.
 
-In: the items, the recipe and what there is to train on. Out: sentences; what cannot be built at all is refused by
-`build_shelf` itself.
+In: the items, the recipe and what there is to train on. Out: sentences; what cannot be built at all has been refused by
+then.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ from shelfwalk.tokenizers.category_codes import CategoryCodes
 
 
 def left_out(items: pa.Table, recipe: Recipe, tables: TrainingTables) -> tuple[str, ...]:
-    """Return what is left out: judgements and events on unknown items, and levels of the category tree.
-
-    Raises UserError for categories that cannot be a level of identifiers.
-    """
+    """Return what is left out: judgements and events on unknown items, and levels of the category tree."""
     unknown: tuple[str, ...] = ()
     if tables.judgements is not None and tables.queries is not None:
         unknown += notes_on_judgements(items, tables.queries, tables.judgements)
@@ -26,7 +23,7 @@ def left_out(items: pa.Table, recipe: Recipe, tables: TrainingTables) -> tuple[s
         unknown += notes_on_events(items, tables.events)
     notes = tuple(f"{note} Nothing is learned from these." for note in unknown)
     settings = recipe.tokenizer
-    if isinstance(settings, CqSidSettings) and settings.force_category and items.num_rows:
+    if isinstance(settings, CqSidSettings) and settings.force_category:
         notes += _deeper_levels(CategoryCodes.of(items, settings.level_sizes[0], settings.category_depth))
     return notes
 
