@@ -18,12 +18,12 @@ A line with the paired comparisons goes to benchmarks/results/histories/NAME.jso
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from copy import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from arms import keep_comparison
-from shelfwalk.channels.channel import Hits
+from shelfwalk.channels.channel import Channel, Hits
 from shelfwalk.channels.generative import GenerativeChannel
 from shelfwalk.shelf.shelf import Shelf
 
@@ -32,37 +32,39 @@ DEPTH = 300
 WEIGHTS = (0.05, 0.1, 0.2)
 
 
-def histories_of(own: Sequence[list[str]], channel: str) -> dict[str, Sequence[list[str]]]:
-    """What each arm is told, by visit; the arm with the own history bears the channel's name."""
-    return {channel: own, "no-history": [[] for _ in own], "others-history": [*own[1:], *own[:1]]}
+@dataclass(frozen=True)
+class Arm:
+    """A channel, and the history that it is told at each visit."""
+
+    channel: Channel
+    histories: Sequence[list[str]]
 
 
-def rank(shelf: Shelf, texts: Sequence[str], own: Sequence[list[str]], channel: str) -> dict[str, list[Hits]]:
+def arms_of(shelf: Shelf, own: Sequence[list[str]]) -> dict[str, Arm]:
+    """The arms by name, the first of which has the shoppers' own histories."""
+    plain = shelf.generative if "generative" in shelf.channels else shelf.channel("dense")
+    arms = {
+        plain.name: Arm(plain, own),
+        "no-history": Arm(plain, [[] for _ in own]),
+        "others-history": Arm(plain, [*own[1:], *own[:1]]),
+    }
+    if isinstance(plain, GenerativeChannel):
+        for weight in WEIGHTS:
+            arms[f"history-weight-{weight:g}"] = Arm(plain.with_settings(history_weight=weight), own)
+    return arms
+
+
+def rank(shelf: Shelf, texts: Sequence[str], arms: Mapping[str, Arm]) -> dict[str, list[Hits]]:
     from shelfwalk.terminal import shown_progress
 
-    histories = histories_of(own, channel)
-    weighed = weighed_arms(shelf) if channel == "generative" else {}
-    found: dict[str, list[Hits]] = {name: [] for name in (*histories, *weighed)}
+    found: dict[str, list[Hits]] = {name: [] for name in arms}
     with shown_progress() as progress:
         for number, text in enumerate(texts):
-            for name, of_arm in histories.items():
-                request = shelf.request(text, shopper=of_arm[number])
-                found[name].append(shelf.channel(channel).search(request, DEPTH))
-            request = shelf.request(text, shopper=own[number])
-            beams = shelf.generative.generate([request]) if weighed else None
-            for name, of_weight in weighed.items():
-                assert beams is not None
-                found[name].append(of_weight.search_beams(request, beams, DEPTH))
+            for name, arm in arms.items():
+                request = shelf.request(text, shopper=arm.histories[number])
+                found[name].append(arm.channel.search(request, DEPTH))
             progress("Asking visits", number + 1, len(texts))
     return found
-
-
-def weighed_arms(shelf: Shelf) -> dict[str, GenerativeChannel]:
-    arms = {}
-    for weight in WEIGHTS:
-        arms[f"history-weight-{weight:g}"] = other = copy(shelf.generative)
-        other.settings = other.settings.model_copy(update={"history_weight": weight})
-    return arms
 
 
 def main() -> None:
@@ -77,10 +79,10 @@ def main() -> None:
     arguments = parser.parse_args()
     shelf, dataset = Shelf.open(arguments.shelf), personal_queries(arguments.data, arguments.visits)
     assert dataset.queries is not None
-    channel = "generative" if "generative" in shelf.channels else "dense"
-    own = query_histories(dataset.queries, shelf.items["item_id"])
-    found = rank(shelf, dataset.queries["query"].to_pylist(), own, channel)
-    pairs = [(channel, name) for name in found if name != channel]
+    arms = arms_of(shelf, query_histories(dataset.queries, shelf.items["item_id"]))
+    found = rank(shelf, dataset.queries["query"].to_pylist(), arms)
+    own, *others = arms
+    pairs = [(own, name) for name in others]
     keep_comparison(shelf, dataset, found, pairs, RESULTS / f"{arguments.name}.jsonl")
 
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +50,7 @@ def arms_of(shelf: Shelf, dataset: Dataset) -> dict[str, GenerativeChannel]:
     ours = shelf.generative
     arms = {ours.name: ours} | {name: ours.in_published_order(by, BUDGET) for name, by in orders.items()}
     for weight in PATH_WEIGHTS:
-        arms[f"path-weight-{weight:g}"] = other = copy(ours)
-        other.settings = ours.settings.model_copy(update={"path_weight": weight})
+        arms[f"path-weight-{weight:g}"] = ours.with_settings(path_weight=weight)
     return arms
 
 

@@ -188,16 +188,15 @@ class GenerativeChannel:
 
         return Hits(candidates.rows[places], scores, evidence)
 
-    def with_beam(self, beam: int) -> GenerativeChannel:
-        """This channel with another beam; what it has worked out for filters is shared."""
+    def with_settings(self, **changed: object) -> GenerativeChannel:
+        """This channel with other values of settings; what it has worked out for filters is shared."""
         other = copy(self)
-        other.settings = self.settings.model_copy(update={"beam": beam})
+        other.settings = self.settings.model_copy(update=changed)
         return other
 
     def in_published_order(self, efficiency: npt.NDArray[np.float32], most_items: int) -> GenerativeChannel:
         """This channel with the published order inside clusters: by this efficiency [items], at most so many items."""
-        other = copy(self)
-        other.settings = self.settings.model_copy(update={"in_cluster_order": "efficiency", "most_items": most_items})
+        other = self.with_settings(in_cluster_order="efficiency", most_items=most_items)
         other._efficiency = efficiency
         return other
 

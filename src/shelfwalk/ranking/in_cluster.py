@@ -77,6 +77,6 @@ def in_cluster_scores(
     """
     share = candidates.log_probabilities - np.log(candidates.cluster_sizes)
     scores: npt.NDArray[np.float32] = (cosines + weights.path * share + weights.words * word_shares).astype(np.float32)
-    if weights.history and history is not None and len(history):
+    if weights.history and history is not None:
         scores += np.float32(weights.history) * np.isin(candidates.rows, history)
     return scores

@@ -98,7 +98,7 @@ class Shelf:
         other._beam = beam
         other.__dict__.pop("ranker", None)
         if "generative" in self.__dict__:
-            other.__dict__["generative"] = self.generative.with_beam(beam)
+            other.__dict__["generative"] = self.generative.with_settings(beam=beam)
         return other
 
     def within(self, milliseconds: float) -> tuple[Shelf, Choice]:
