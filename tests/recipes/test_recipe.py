@@ -232,6 +232,7 @@ def test_the_arms_that_know_the_shopper_learn_alike_and_differ_from_the_others_i
     base, base_user = (load_recipe(name).model_dump(exclude={"name"}) for name in ("cqsid-base", "cqsid-base-user"))
     learned = {part: user[part] for part in ("training", "generator")}
     assert {**query, **learned} == user
+    assert load_recipe("cqsid").model_dump(exclude={"name"}) == user, "docs/results.md gives one figure for both"
     assert {**base, **learned} == base_user
     stages = load_recipe("cqsid-user").training.stages
     assert stages is not None
