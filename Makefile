@@ -23,6 +23,7 @@ help:
 	@echo 'make clean                   remove caches and build leftovers; .venv, shelves and results stay'
 
 setup: $(READY)
+	@:
 
 # torch goes in first and by itself: what follows finds it there and never swaps it for another build.
 $(READY): pyproject.toml constraints.txt

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shelfwalk.tokenizers.number_type import bfloat16_is_native
+from shelfwalk.tokenizers.number_type import bfloat16_is_faster
 from shelfwalk.tokenizers.rqvae_encoder import latents_of
 from shelfwalk.tokenizers.rqvae_network import RQVAENetwork, layers_of, nearest, straight_through
 
@@ -110,16 +110,17 @@ def test_bfloat16_changes_the_perceptrons_but_little(network: RQVAENetwork, vect
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "native"),
+    ("capabilities", "faster"),
     [
         ({}, False),
         ({"avx512_f": True, "avx512_bf16": False}, False),
-        ({"avx512_bf16": True}, True),
+        ({"avx512_bf16": True}, False),
+        ({"avx512_bf16": True, "amx_bf16": True}, True),
         ({"bf16": 1}, True),
     ],
 )
-def test_bfloat16_is_native_where_the_processor_says_so(
-    capabilities: dict[str, bool], native: bool, monkeypatch: pytest.MonkeyPatch
+def test_bfloat16_is_for_processors_that_gain_by_it(
+    capabilities: dict[str, bool], faster: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    assert bfloat16_is_native() == native
+    assert bfloat16_is_faster() == faster

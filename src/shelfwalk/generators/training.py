@@ -29,7 +29,7 @@ from shelfwalk.files import write_whole
 from shelfwalk.generators.backbone import Backbone
 from shelfwalk.generators.examples import Examples, ExampleSource
 from shelfwalk.generators.settings import TrainingSettings
-from shelfwalk.tokenizers.number_type import bfloat16_is_native
+from shelfwalk.tokenizers.number_type import bfloat16_is_faster
 
 _VALIDATION_EXAMPLES = 4_096
 
@@ -195,10 +195,10 @@ class Trainer:
 def accelerator() -> Accelerator:
     """Where and in what number type to train; every process has one, and asks for the same."""
     on_gpu = torch.cuda.is_available()
-    native = torch.cuda.is_bf16_supported() if on_gpu else bfloat16_is_native()
+    bfloat16 = torch.cuda.is_bf16_supported() if on_gpu else bfloat16_is_faster()
     # A model's own head, in whose place codes have theirs, learns nothing.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(mixed_precision="bf16" if native else "no", kwargs_handlers=[unused])
+    return Accelerator(mixed_precision="bf16" if bfloat16 else "no", kwargs_handlers=[unused])
 
 
 def _schedule(step: int, steps: int, warm_up: int) -> float:

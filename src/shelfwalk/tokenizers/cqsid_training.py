@@ -31,7 +31,7 @@ from shelfwalk.tokenizers.cqsid_settings import CQSIDLoss, CQSIDSettings
 from shelfwalk.tokenizers.cqsid_start import start_codebooks
 from shelfwalk.tokenizers.item_tokenizer import Progress, Vectors
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
-from shelfwalk.tokenizers.number_type import bfloat16_is_native
+from shelfwalk.tokenizers.number_type import bfloat16_is_faster
 from shelfwalk.tokenizers.residual_kmeans import rows_to_sample
 from shelfwalk.tokenizers.residual_quantisation import Codebook
 from shelfwalk.tokenizers.rqvae_encoder import Layer, latents_of
@@ -101,7 +101,7 @@ class _Training:
         self.settings = settings
         self.losses: list[CQSIDLoss] = []
         self.samples = Samples.of(len(data.vectors), data.pairs)
-        self.bfloat16 = bfloat16_is_native() if settings.bfloat16 is None else settings.bfloat16
+        self.bfloat16 = bfloat16_is_faster() if settings.bfloat16 is None else settings.bfloat16
         widths = [data.vectors.shape[1], *settings.hidden_widths, settings.latent_width]
         # torch draws the first weights from its global generator only: use it, and leave it as it was.
         with torch.random.fork_rng(devices=[]):

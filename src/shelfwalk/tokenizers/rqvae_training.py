@@ -25,7 +25,7 @@ from shelfwalk.encoders.training_checkpoint import (
     write_checkpoint,
 )
 from shelfwalk.tokenizers.item_tokenizer import Progress, Vectors
-from shelfwalk.tokenizers.number_type import bfloat16_is_native
+from shelfwalk.tokenizers.number_type import bfloat16_is_faster
 from shelfwalk.tokenizers.residual_kmeans import fit_codebooks, sampled_rows
 from shelfwalk.tokenizers.residual_quantisation import Codebook
 from shelfwalk.tokenizers.rqvae_encoder import Layer, latents_of
@@ -52,7 +52,7 @@ def train_rqvae(
 
     A level has fewer codes than asked for where the start has fewer different residuals.
     """
-    bfloat16 = bfloat16_is_native() if settings.bfloat16 is None else settings.bfloat16
+    bfloat16 = bfloat16_is_faster() if settings.bfloat16 is None else settings.bfloat16
     facts = {**asdict(settings), "bfloat16": bfloat16}
     fingerprint = training_fingerprint(facts, [vectors]) if checkpoints else ""
     network = _untrained_network(vectors.shape[1], settings)
