@@ -57,7 +57,7 @@ class CQSIDSettings:
     kmeans_iterations: int = 20
     """Of the start of the codebooks."""
     bfloat16: bool | None = None
-    """Whether the perceptrons compute in bfloat16; None: where the processor does."""
+    """Whether the perceptrons compute in bfloat16; None: where that is faster."""
     threads: int = 1
     """Of torch while it trains."""
     seed: int = 0

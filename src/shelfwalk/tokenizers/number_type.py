@@ -5,7 +5,7 @@ from __future__ import annotations
 _FASTER = ("amx_bf16", "bf16")
 """The names that torch gives to bfloat16 arithmetic that beats float32: matrix tiles on x86, and ARM's.
 
-Not `avx512_bf16`: where a processor has it without the tiles, a training step took 1.5 times as long as in float32.
+Not `avx512_bf16`: where a processor has it without the tiles, a training step takes longer than in float32.
 """
 
 
