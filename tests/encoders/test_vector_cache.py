@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shelfwalk.encoders import vector_cache
@@ -145,6 +145,8 @@ def test_encodes_again_what_was_cut_short_anywhere(tmp_path: Path, which: int) -
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from([0, 1]), st.lists(st.tuples(st.integers(0, 127), st.integers(1, 255)), min_size=1, max_size=4))
+@example(0, [(8, 16)])  # A header that is said to be shorter: the array seems to begin a key earlier,
+@example(1, [(8, 2)])  # or two bytes.
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_damaged_header_never_gives_a_wrong_vector(which: int, flips: list[tuple[int, int]]) -> None:
     with TemporaryDirectory() as name:

@@ -11,6 +11,7 @@ import os
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,8 +70,7 @@ class VectorCache:
     def _read_block(self, keys_file: Path) -> None:
         vectors_file = keys_file.with_name(keys_file.name.replace(".keys.", ".vectors."))
         try:
-            keys = np.load(keys_file, allow_pickle=False)
-            vectors = np.load(vectors_file, mmap_mode="r", allow_pickle=False)
+            keys, vectors = _read_whole(keys_file), _read_whole(vectors_file)
         except Exception:  # numpy's reader lets errors of many kinds through when a header is damaged.
             return  # A damaged block of a cache is as good as none: its texts are encoded again.
         rows = keys.shape[:1]
@@ -86,6 +86,14 @@ class VectorCache:
 
 def _content_hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _read_whole(path: Path) -> npt.NDArray[Any]:
+    """The array in a file, mapped; ValueError where the file is longer: its header then lies about where it begins."""
+    array: np.memmap[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.offset + array.nbytes != path.stat().st_size:
+        raise ValueError(f"{path} is not as long as its header says")
+    return array
 
 
 def _save_whole(path: Path, array: npt.NDArray[np.generic]) -> None:
