@@ -8,7 +8,8 @@ test the same thing twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -48,6 +49,11 @@ class System:
     seeds: tuple[int, ...]
     values: Mapping[str, NDArray[np.float64]]
 
+    @property
+    def channel(self) -> str:
+        """The channel of all its members."""
+        return self.members[0].partition("/")[2]
+
     def per_query(self, measure: str) -> NDArray[np.float64]:
         """The values of a measure averaged over the seeds: float64 [queries].
 
@@ -72,16 +78,19 @@ class Systems:
     def only(self, patterns: Sequence[str]) -> Systems:
         """Those with a name or a member like one of the patterns, as `cqsid-*/generative`, and like none after a `!`.
 
-        A system that recipes share is then of those of its members that are asked for. UserError if none is left.
+        A system that recipes share is then of those of its members that are asked for, and named by its channel where
+        these recipes have no other of it. UserError if none is left.
         """
-        kept = tuple(found for system in self.systems if (found := _asked_for(system, patterns)) is not None)
+        kept = [found for system in self.systems if (found := _asked_for(system, patterns)) is not None]
         if not kept:
             known = ", ".join(system.name for system in self.systems)
             raise UserError(f"No system in these results is like {', '.join(patterns)}: take some of {known}.")
         recipes = {member.partition("/")[0] for system in kept for member in system.members}
+        shared = _shared_channels(self.systems, recipes)
+        systems = tuple(replace(found, name=found.channel) if found.channel in shared else found for found in kept)
         names = _recipe_names(self.records)
         records = tuple(record for record in self.records if names[record.recipe_hash] in recipes)
-        return replace(self, systems=kept, records=records)
+        return replace(self, systems=systems, records=records)
 
     def named(self, name: str) -> System:
         """The system of that name, or of a member of that name; raises UserError if there is none."""
@@ -218,3 +227,10 @@ def _asked_for(system: System, patterns: Sequence[str]) -> System | None:
     if not members or like(system.name, without):
         return None
     return replace(system, name=_shared_name(members) if "/" in system.name else system.name, members=members)
+
+
+def _shared_channels(systems: Iterable[System], recipes: Container[str]) -> set[str]:
+    """The channels of which these recipes have a single system, and one that is not a single recipe's."""
+    of_recipes = [system for system in systems if any(member.partition("/")[0] in recipes for member in system.members)]
+    counted = Counter(system.channel for system in of_recipes)
+    return {system.channel for system in of_recipes if counted[system.channel] == 1 and len(system.members) > 1}
