@@ -75,7 +75,7 @@ def test_the_hash_is_of_the_values_and_not_of_how_they_are_written() -> None:
     assert len(parse_recipe(LEAST, "b").hash) == 16
 
 
-@pytest.mark.parametrize("kind", ["residual_kmeans", "hierarchical_kmeans", "rqvae", "cqsid"])
+@pytest.mark.parametrize("kind", ["residual_kmeans", "hierarchical_kmeans", "rqvae", "random", "cqsid"])
 def test_the_hash_changes_with_every_single_value(kind: str) -> None:
     recipe = parse_recipe(LEAST.replace("residual_kmeans", kind), "x")
     values = recipe.model_dump(mode="json")
@@ -355,6 +355,19 @@ def test_the_arms_of_dsirm_differ_in_their_identifiers_only() -> None:
     bare = load_recipe("dsirm-no-feature").model_dump(exclude={"name"})
     assert bare["tokenizer"] is None
     assert bare == {**whole, "tokenizer": None, "ranker": {**whole["ranker"], "match_feature": False}}
+
+
+def test_the_controls_of_tiger_differ_in_their_identifiers_only() -> None:
+    whole = load_recipe("tiger").model_dump(exclude={"name"})
+    for kind in ("lsh", "random"):
+        recipe = load_recipe(f"tiger-{kind}").model_dump(exclude={"name"})
+        given = {"kind": kind, "level_sizes": whole["tokenizer"]["level_sizes"], "unique": True}
+        assert recipe == {**whole, "tokenizer": given}
+
+
+def test_hyperplanes_make_powers_of_two() -> None:
+    with pytest.raises(UserError, match=r"tokenizer\.level_sizes: \[256, 100\] are not all .* powers of two"):
+        parse_recipe('name = "mine"\n[tokenizer]\nkind = "lsh"\nlevel_sizes = [256, 100]\n', "mine.toml")
 
 
 def test_a_match_feature_needs_identifiers() -> None:

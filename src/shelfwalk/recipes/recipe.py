@@ -25,10 +25,11 @@ from shelfwalk.errors import UserError
 from shelfwalk.generators.settings import GeneratorSettings, TrainingSettings
 from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.settings import Settings
+from shelfwalk.tokenizers.locality_sensitive_hashing import is_power_of_two
 
 _SUFFIX = ".toml"
 _KINDS = (
-    *("residual_kmeans", "hierarchical_kmeans", "rqvae", "cqsid", "hourglass", "swapped"),
+    *("residual_kmeans", "hierarchical_kmeans", "rqvae", "lsh", "random", "cqsid", "hourglass", "swapped"),
     *("items", "queries", "shoppers"),
 )
 
@@ -78,6 +79,31 @@ class RqVaeSettings(Settings):
     epochs: int = Field(default=30, ge=1)
     batch: int = Field(default=1_024, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
+    unique: bool = True
+    """Add a last level that numbers the items of a shared identifier."""
+
+
+class LSHSettings(Settings):
+    """Locality-sensitive hashing, TIGER's first control: the sides of random hyperplanes."""
+
+    kind: Literal["lsh"]
+    level_sizes: LevelSizes = (256, 256, 256)
+    unique: bool = True
+    """Add a last level that numbers the items of a shared identifier."""
+
+    @field_validator("level_sizes")
+    @classmethod
+    def _are_of_hyperplanes(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if not all(is_power_of_two(size) for size in sizes):
+            raise ValueError(f"{list(sizes)} are not all numbers of sides of hyperplanes: give powers of two")
+        return sizes
+
+
+class RandomSettings(Settings):
+    """Random codes, TIGER's second control: they say nothing of the item."""
+
+    kind: Literal["random"]
+    level_sizes: LevelSizes = (256, 256, 256)
     unique: bool = True
     """Add a last level that numbers the items of a shared identifier."""
 
@@ -166,6 +192,8 @@ TokenizerSettings = (
     ResidualKMeansSettings
     | HierarchicalKMeansSettings
     | RqVaeSettings
+    | LSHSettings
+    | RandomSettings
     | CqSidSettings
     | HourglassSettings
     | SwappedSettings

@@ -10,6 +10,8 @@ from shelfwalk.recipes.recipe import (
     CqSidSettings,
     HierarchicalKMeansSettings,
     HourglassSettings,
+    LSHSettings,
+    RandomSettings,
     ResidualKMeansSettings,
     RqVaeSettings,
     SwappedSettings,
@@ -22,6 +24,8 @@ from shelfwalk.tokenizers.cqsid_settings import CQSIDSettings
 from shelfwalk.tokenizers.hierarchical_kmeans import HierarchicalKMeansTokenizer
 from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
 from shelfwalk.tokenizers.level_removal import Removal
+from shelfwalk.tokenizers.locality_sensitive_hashing import LSHTokenizer
+from shelfwalk.tokenizers.random_codes import RandomTokenizer
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.rqvae import RQVAETokenizer
 from shelfwalk.tokenizers.rqvae_settings import RQVAESettings
@@ -29,6 +33,7 @@ from shelfwalk.tokenizers.shortened import ShortenedTokenizer
 from shelfwalk.tokenizers.swapped import SwappedTokenizer
 from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
 
+_Numbered = RqVaeSettings | LSHSettings | RandomSettings
 _NOT_OF_THE_NETWORK = {"kind", "logged_pairs_only", "cluster_cap", "most_groups"}
 
 
@@ -40,8 +45,11 @@ def tokenizer_of(settings: TokenizerSettings, seed: int) -> ItemTokenizer:
         return HierarchicalKMeansTokenizer(settings.level_sizes, seed=seed, iterations=settings.iterations)
     if isinstance(settings, RqVaeSettings):
         values = settings.model_dump(exclude={"kind", "unique"})
-        rqvae = RQVAETokenizer(RQVAESettings(**values, seed=seed))
-        return UniqueTokenizer(rqvae) if settings.unique else rqvae
+        return _numbered(RQVAETokenizer(RQVAESettings(**values, seed=seed)), settings)
+    if isinstance(settings, LSHSettings):
+        return _numbered(LSHTokenizer(settings.level_sizes, seed=seed), settings)
+    if isinstance(settings, RandomSettings):
+        return _numbered(RandomTokenizer(settings.level_sizes, seed=seed), settings)
     if isinstance(settings, HourglassSettings):
         removal = Removal(settings.level, settings.most_used, settings.share)
         return ShortenedTokenizer(tokenizer_of(settings.inner, seed), removal)
@@ -52,7 +60,11 @@ def tokenizer_of(settings: TokenizerSettings, seed: int) -> ItemTokenizer:
 
 def numbering_levels(settings: TokenizerSettings, levels: int) -> tuple[int, ...]:
     """The levels, from 0, that number the items of an identifier: most items are the first, as they should be."""
-    return (levels - 1,) if isinstance(settings, RqVaeSettings) and settings.unique else ()
+    return (levels - 1,) if isinstance(settings, _Numbered) and settings.unique else ()
+
+
+def _numbered(tokenizer: ItemTokenizer, settings: _Numbered) -> ItemTokenizer:
+    return UniqueTokenizer(tokenizer) if settings.unique else tokenizer
 
 
 def _cqsid(settings: CqSidSettings, seed: int) -> ItemTokenizer:

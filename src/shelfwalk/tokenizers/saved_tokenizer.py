@@ -12,6 +12,8 @@ from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
 from shelfwalk.tokenizers.cqsid import CQSIDTokenizer
 from shelfwalk.tokenizers.hierarchical_kmeans import HierarchicalKMeansTokenizer
 from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
+from shelfwalk.tokenizers.locality_sensitive_hashing import LSHTokenizer
+from shelfwalk.tokenizers.random_codes import RandomTokenizer
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.rqvae import RQVAETokenizer
 from shelfwalk.tokenizers.shortened import ShortenedTokenizer
@@ -31,6 +33,10 @@ def open_tokenizer(folder: Path) -> ItemTokenizer:
         return RQVAETokenizer.open(folder)
     if kind == CQSIDTokenizer.kind:
         return CQSIDTokenizer.open(folder)
+    if kind == LSHTokenizer.kind:
+        return LSHTokenizer.open(folder)
+    if kind == RandomTokenizer.kind:
+        return RandomTokenizer.open(folder)
     if kind == CappedTokenizer.kind:
         return CappedTokenizer.open(folder, open_tokenizer)
     if kind == ShortenedTokenizer.kind:
