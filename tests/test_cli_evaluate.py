@@ -23,6 +23,7 @@ from shelfwalk.evaluation import shelf_evaluation
 from shelfwalk.evaluation.query_values import read_query_values
 from shelfwalk.evaluation.rankings import read_trec_run
 from shelfwalk.evaluation.results import read_results
+from shelfwalk.evaluation.unconstrained import invalid_share
 from shelfwalk.shelf.shelf import Shelf
 from small_shop import Ran, SmallShop, write_csv
 
@@ -121,6 +122,7 @@ def test_a_walk_that_serves_lists_and_hit_rates_gives_what_a_search_gives(
 
     monkeypatch.setattr(GenerativeChannel, "_generate", counting)
     monkeypatch.setattr(shelf_evaluation, "_latencies", lambda shelf, texts: ())
+    monkeypatch.setattr(shelf_evaluation, "invalid_share", lambda shelf, requests: 0.0)
     monkeypatch.setattr(shelf_evaluation, "write_report", lambda path, report: None)
     monkeypatch.setattr(shelf_evaluation, "_report", lambda result, shelf: None)
     shelf_evaluation.evaluate_shelf(shelf, queries, judgements, tmp_path)
@@ -141,6 +143,9 @@ def test_what_is_left_on_the_disk(small_shop: SmallShop, printed: Any, results: 
     assert len(values.query_ids) == 9
     assert values.values["bm25"]["R@10"].mean() == pytest.approx(record.figures["bm25"]["R@10"])
     assert record.identifiers["items"] == 120
+    shelf = Shelf.open(small_shop.shelf)
+    requests = [shelf.request(text) for text in read_queries(small_shop.queries_file).table["query"].to_pylist()]
+    assert record.identifiers["unconstrained"]["invalid_share"] == invalid_share(shelf, requests)
     assert (record.recipe, record.recipe_hash, record.seed) == ("small", small_shop.recipe.hash, 0)
     assert record.figures == printed["figures"]
     assert record.intervals == printed["intervals"]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +23,9 @@ from shelfwalk.constraints.live_trie import LiveTrie
 from shelfwalk.constraints.trie import Trie
 from shelfwalk.data.tables import ITEMS
 from shelfwalk.errors import UserError
+from shelfwalk.evaluation.unconstrained import invalid_share
 from shelfwalk.generators.prompts import Prompts
+from shelfwalk.shelf.shelf import Shelf
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int32]
@@ -181,6 +186,26 @@ def test_the_beam_asked_for_takes_the_place_of_the_settings() -> None:
     channel = shop.channel(beam=2)
     assert channel.generate([shop.request, shop.request]).codes.shape == (2, 2, 2)
     assert channel.generate([shop.request], 5).codes.shape == (1, 5, 2)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32), items=st.integers(1, 40), beam=st.integers(1, WIDE))
+def test_without_a_constraint_the_most_probable_paths_are_found_whether_items_have_them(
+    seed: int, items: int, beam: int
+) -> None:
+    """And their share that no item has is that of a count by hand."""
+    shop = Shop.of(seed, items)
+    channel = shop.channel()
+    paths = list(product(*map(range, LEVEL_SIZES)))
+    scores = {path: shop.generator.of_path(shop.request.vector, path) for path in paths}
+    # A width as wide as the first level prunes no prefix here, so that the search is exhaustive.
+    width = max(beam, LEVEL_SIZES[0])
+    found = channel.generate_unconstrained([shop.request], width)
+    assert found.scores[0] == pytest.approx(sorted(scores.values(), reverse=True)[:width], abs=1e-5)
+    existing = set(map(tuple, shop.codes.tolist()))
+    invented = sum(tuple(codes) not in existing for codes in found.codes[0].tolist())
+    shelf = cast("Shelf", SimpleNamespace(generative=channel))
+    assert invalid_share(shelf, [shop.request] * 2, width) == pytest.approx(invented / width)
 
 
 def test_items_are_taken_to_the_end_of_the_cluster_that_is_enough() -> None:

@@ -21,7 +21,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from shelfwalk.channels.channel import Evidence, Hits, Request, best_positions
-from shelfwalk.constraints.constraint import Identifiers
+from shelfwalk.constraints.any_codes import AnyCodes
+from shelfwalk.constraints.constraint import Constraint, Identifiers
 from shelfwalk.constraints.item_filter import ItemFilter
 from shelfwalk.constraints.live_trie import LiveTrie
 from shelfwalk.constraints.trie import Trie
@@ -167,6 +168,10 @@ class GenerativeChannel:
         """The most probable identifiers of every request, each of which some item that may be found has."""
         return self._generate(requests, [self.identifiers(request) for request in requests], beam)
 
+    def generate_unconstrained(self, requests: Sequence[Request], beam: int) -> Beams:
+        """The most probable identifiers of every request, whether any item has them or none; states say nothing."""
+        return self._generate(requests, [AnyCodes(self._generator.level_sizes)] * len(requests), beam)
+
     def search(self, request: Request, k: int) -> Hits:
         """The best items of the generated clusters."""
         identifiers = self.identifiers(request)
@@ -206,7 +211,7 @@ class GenerativeChannel:
         return self._scored(request, identifiers, self._generate([request], [identifiers]))
 
     def _generate(
-        self, requests: Sequence[Request], identifiers: Sequence[Identifiers], beam: int | None = None
+        self, requests: Sequence[Request], constraints: Sequence[Constraint], beam: int | None = None
     ) -> Beams:
         if self._encoder is None:
             vectors = np.stack([request.vector for request in requests])
@@ -214,7 +219,7 @@ class GenerativeChannel:
             vectors = self._encoder.encode([request.query for request in requests])
         texts = [request.query for request in requests]
         prompts = Prompts.of(texts, vectors, self._histories([request.history for request in requests]))
-        return beam_search(self._generator, identifiers, prompts, beam or self.settings.beam)
+        return beam_search(self._generator, constraints, prompts, beam or self.settings.beam)
 
     def _ranked(
         self, request: Request, identifiers: Identifiers, beams: Beams, k: int

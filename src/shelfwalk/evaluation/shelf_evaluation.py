@@ -37,6 +37,7 @@ from shelfwalk.evaluation.rankings import Rankings, write_trec_run
 from shelfwalk.evaluation.relevance import WRONG_ORDER, RelevanceScores, least_step, score_relevance
 from shelfwalk.evaluation.report import ReportInput, SampleAnswer, write_report
 from shelfwalk.evaluation.results import Result, append_evaluation, result_of
+from shelfwalk.evaluation.unconstrained import invalid_share
 from shelfwalk.generators.beam_search import Beams
 from shelfwalk.ranking.efficiency import efficiency_of
 from shelfwalk.shelf import layout
@@ -129,7 +130,8 @@ def evaluate_shelf(
     coincidence = coinciding(pseudo, texts)
     without = _without(pseudo, queries, judgements, rankings, beams, evaluation.relevant_grade)
     latencies = _latencies(shelf, texts)
-    kept = _result(evaluation, shelf, queries, judgements, relevance)
+    invented = _invalid_share(shelf, texts, histories)
+    kept = _result(evaluation, shelf, queries, judgements, relevance, invented)
     result = ShelfEvaluation(evaluation, coincidence, without, latencies, kept)
     _write(result, shelf, rankings, out)
     return result
@@ -293,18 +295,28 @@ def _relevance(
     return None
 
 
+def _invalid_share(shelf: Shelf, texts: Sequence[str], histories: Sequence[list[str]]) -> float | None:
+    if not shelf.is_generative:
+        return None
+    asked = zip(texts, histories, strict=True)
+    return invalid_share(shelf, (shelf.request(text, shopper=history) for text, history in asked))
+
+
 def _result(
     evaluation: Evaluation,
     shelf: Shelf,
     queries: pa.Table,
     judgements: pa.Table,
     relevance: RelevanceScores | None,
+    invented: float | None,
 ) -> Result:
     facts = shelf.recorded
     identifiers = dict(facts.get("tokenizer") or {})
     step = None if relevance is None else least_step(relevance.label_rates())
     if step is not None:
         identifiers["match"] = {"least_step": step}
+    if invented is not None:
+        identifiers["unconstrained"] = {"invalid_share": invented}
     return result_of(
         evaluation,
         data_hash=data_hash(shelf.items, queries, judgements),
