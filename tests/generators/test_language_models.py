@@ -92,6 +92,14 @@ def test_code_that_comes_with_a_model_is_not_run(model: Path) -> None:
     assert not sprung.exists()
 
 
+def test_a_model_that_cannot_do_without_its_code_is_told_what_to_become(model: Path) -> None:
+    """As Baichuan's checkpoints are: a causal model of a class that only their own files have."""
+    settings = json.loads((model / "config.json").read_text())
+    settings |= {"architectures": ["BaichuanForCausalLM"], "auto_map": {"AutoModelForCausalLM": "trap.Model"}}
+    (model / "config.json").write_text(json.dumps(settings))
+    refused(model, "is a BaichuanForCausalLM, whose own code would have to be run", "LlamaForCausalLM")
+
+
 def test_every_file_counts_in_the_name_of_a_model(model: Path) -> None:
     before = language_model_sha256(model)
     assert language_model_sha256(model) == before

@@ -96,6 +96,11 @@ def kind_of(folder: Path) -> Literal["seq2seq", "causal"]:
         return "seq2seq"
     if architecture in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
         return "causal"
+    if settings.get("auto_map"):
+        raise UserError(
+            f"{folder} is a {architecture}, whose own code would have to be run: convert it to a class that transformers"
+            " has, as LlamaForCausalLM."
+        )
     raise UserError(
         f"{folder} is a {architecture}, neither an encoder-decoder (T5, BART) nor a causal language model (Llama)."
     )
