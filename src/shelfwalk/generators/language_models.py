@@ -98,8 +98,8 @@ def kind_of(folder: Path) -> Literal["seq2seq", "causal"]:
         return "causal"
     if settings.get("auto_map"):
         raise UserError(
-            f"{folder} is a {architecture}, whose own code would have to be run: convert it to a class that transformers"
-            " has, as LlamaForCausalLM."
+            f"{folder} is a {architecture}, whose own code would have to be run: convert it to a class that "
+            "transformers has, as LlamaForCausalLM."
         )
     raise UserError(
         f"{folder} is a {architecture}, neither an encoder-decoder (T5, BART) nor a causal language model (Llama)."
