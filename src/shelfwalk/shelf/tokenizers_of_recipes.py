@@ -6,17 +6,6 @@ that train, when they are fitted.
 
 from __future__ import annotations
 
-from shelfwalk.recipes.recipe import (
-    CqSidSettings,
-    HierarchicalKMeansSettings,
-    HourglassSettings,
-    LSHSettings,
-    RandomSettings,
-    ResidualKMeansSettings,
-    RqVaeSettings,
-    SwappedSettings,
-    TokenizerSettings,
-)
 from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
 from shelfwalk.tokenizers.cluster_cap import CapRule
 from shelfwalk.tokenizers.cqsid import CQSIDTokenizer
@@ -29,6 +18,17 @@ from shelfwalk.tokenizers.random_codes import RandomTokenizer
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.rqvae import RQVAETokenizer
 from shelfwalk.tokenizers.rqvae_settings import RQVAESettings
+from shelfwalk.tokenizers.settings import (
+    CqSidSettings,
+    HierarchicalKMeansSettings,
+    HourglassSettings,
+    LSHSettings,
+    RandomSettings,
+    ResidualKMeansSettings,
+    RqVaeSettings,
+    SwappedSettings,
+    TokenizerSettings,
+)
 from shelfwalk.tokenizers.shortened import ShortenedTokenizer
 from shelfwalk.tokenizers.swapped import SwappedTokenizer
 from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
