@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from shelfwalk.settings import Settings
 from shelfwalk.tokenizers.locality_sensitive_hashing import is_power_of_two
+from shelfwalk.tokenizers.residual_kmeans import ITERATIONS
 
 LevelSizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
@@ -24,29 +25,32 @@ LevelSizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length
 class ResidualKMeansSettings(Settings):
     """Residual k-means: an identifier may stand for several items, a cluster."""
 
-    kind: Literal["residual_kmeans"]
+    kind: Literal["residual_kmeans"] = "residual_kmeans"
     level_sizes: LevelSizes = (64, 64, 32)
-    iterations: int = Field(default=20, ge=1)
+    iterations: int = Field(default=ITERATIONS, ge=1)
 
 
 class HierarchicalKMeansSettings(Settings):
     """Hierarchical k-means, as of DSI: every cluster is split by a k-means of its own."""
 
-    kind: Literal["hierarchical_kmeans"]
+    kind: Literal["hierarchical_kmeans"] = "hierarchical_kmeans"
     level_sizes: LevelSizes = (32, 32, 32)
-    iterations: int = Field(default=20, ge=1)
+    iterations: int = Field(default=ITERATIONS, ge=1)
 
 
 class RqVaeSettings(Settings):
     """TIGER's RQ-VAE with a uniqueness token: an identifier stands for one item."""
 
-    kind: Literal["rqvae"]
+    kind: Literal["rqvae"] = "rqvae"
     level_sizes: LevelSizes = (256, 256, 256)
     latent_width: int = Field(default=32, ge=1)
+    """Dimensions of a code."""
     hidden_widths: tuple[Annotated[int, Field(ge=1)], ...] = (512, 256, 128)
     commitment: float = Field(default=0.25, ge=0)
+    """Weight of the commitment loss."""
     epochs: int = Field(default=30, ge=1)
     batch: int = Field(default=1_024, ge=1)
+    """Items a step."""
     learning_rate: float = Field(default=1e-3, gt=0)
     unique: bool = True
     """Add a last level that numbers the items of a shared identifier."""
@@ -55,7 +59,7 @@ class RqVaeSettings(Settings):
 class LSHSettings(Settings):
     """Locality-sensitive hashing, TIGER's first control: the sides of random hyperplanes."""
 
-    kind: Literal["lsh"]
+    kind: Literal["lsh"] = "lsh"
     level_sizes: LevelSizes = (256, 256, 256)
     unique: bool = True
     """Add a last level that numbers the items of a shared identifier."""
@@ -71,35 +75,49 @@ class LSHSettings(Settings):
 class RandomSettings(Settings):
     """Random codes, TIGER's second control: they say nothing of the item."""
 
-    kind: Literal["random"]
+    kind: Literal["random"] = "random"
     level_sizes: LevelSizes = (256, 256, 256)
     unique: bool = True
     """Add a last level that numbers the items of a shared identifier."""
 
 
 class CqSidSettings(Settings):
-    """CQ-SID: level 1 is the category, the codes learn from queries and items, and large clusters are split.
+    """CQ-SID: level 1 is the category, the codes learn from queries and items, and large clusters are split."""
 
-    What each setting means is said beside it in `shelfwalk.tokenizers.cqsid_settings`.
-    """
-
-    kind: Literal["cqsid"]
+    kind: Literal["cqsid"] = "cqsid"
     level_sizes: LevelSizes = (512, 16, 16)
     force_category: bool = True
+    """Level 1 is the category of every item that has one."""
     category_depth: int | None = Field(default=None, ge=1)
+    """Names of a category path that count; None: as many as level 1 has codes for."""
     contrast: float = Field(default=0.001, ge=0)
+    """Weight of the query-item loss; 0 for none. No pairs are needed then, but where there are any, an item is still
+    learnt from as often as it was asked for."""
     contrast_before_quantisation: bool = False
+    """Compare what the encoder gives, in place of the quantised vectors with a straight-through gradient."""
     temperature: float = Field(default=0.1, gt=0)
     contrast_batch: int = Field(default=128, ge=2)
+    """Pairs that are one another's negatives."""
     category_contrast: float = Field(default=0.0, ge=0)
+    """Weight of a contrast between categories: not in the publication's method, where a category enters only as the
+    code of level 1, although its abstract may be read so."""
     commitment: float = Field(default=1.0, ge=0)
     query_commitment: float | None = Field(default=None, ge=0)
+    """Weight of drawing queries to their codes, where the contrast stands behind the quantisation; None for none, as
+    the published loss has only items'. A contrast of 0.01 and more needs it: its gradient is that of the codes, so that
+    without it nothing holds the queries' latents back, and they run away (docs/identifiers.md)."""
     decay: float = Field(default=0.99, gt=0, lt=1)
+    """Of the moving averages that the codes are."""
     restart_below: float = Field(default=1.0, ge=0)
+    """A code is restarted whose moving count of items a step falls below this, or below a tenth of even use if that is
+    less (a large level in a small batch)."""
     latent_width: int = Field(default=32, ge=1)
     hidden_widths: tuple[Annotated[int, Field(ge=1)], ...] = (512, 256, 128)
     epochs: int = Field(default=10, ge=1)
+    """Passes over all pairs, and all items without one."""
     warm_up_epochs: int = Field(default=1, ge=0)
+    """Of those, the first ones without codes: k-means then starts the codes where the encoder has learnt something.
+    From an untrained encoder training was much slower (docs/identifiers.md)."""
     batch: int = Field(default=256, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     logged_pairs_only: bool = True
