@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwalk.data.query_item_pairs import QueryItemPairs, pairs_from_events, pairs_from_judgements
+from shelfwalk.data import query_item_pairs
+from shelfwalk.data.query_item_pairs import LOGGED_ACTIONS, QueryItemPairs, pairs_from_events, pairs_from_judgements
 from shelfwalk.data.tables import EVENTS, JUDGEMENTS, QUERIES
 from shelfwalk.errors import UserError
 
@@ -86,6 +88,28 @@ def test_clicks_carts_and_purchases_give_pairs_and_impressions_do_not() -> None:
         ]
     )
     assert written_out(pairs_from_events(ITEMS, events)) == [("usb hub", 1), ("lamp", 0), ("usb hub", 1)]
+
+
+EVENTS_OF_ANY_KIND = st.tuples(
+    st.sampled_from(["impression", *LOGGED_ACTIONS]),
+    st.sampled_from(["usb hub", "lamp", "кабель", " ", "", None]),
+    st.sampled_from(["a", "b", "c", "z"]),
+)
+
+
+@given(rows=st.lists(EVENTS_OF_ANY_KIND, max_size=30), block=st.integers(1, 8), chunk=st.integers(1, 9))
+def test_a_log_gives_the_same_pairs_in_blocks_as_event_by_event(
+    rows: list[tuple[str, str | None, str]], block: int, chunk: int
+) -> None:
+    rows.append(("click", "last", "c"))
+    wanted = [row for row in rows if row[0] != "impression" and row[2] != "z"]
+    slow = [(query, "abc".index(item)) for _, query, item in wanted if query]
+    events = pa.concat_tables(events_of(rows[start : start + chunk]) for start in range(0, len(rows), chunk))
+    with patch.object(query_item_pairs, "_EVENTS_AT_A_TIME", block):
+        found = pairs_from_events(ITEMS, events)
+    assert written_out(found) == slow
+    assert found.queries == tuple(dict.fromkeys(query for query, _ in slow))
+    assert (found.query_rows.dtype, found.item_rows.dtype) == (np.int32, np.int32)
 
 
 @pytest.mark.parametrize("rows", [[], [("impression", "hub", "a")], [("click", "", "a")], [("click", "hub", "z")]])

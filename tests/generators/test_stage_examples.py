@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ from toy_training import Toy, make_toy
 
 from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.generators.examples import Asked, Examples, ItemExamples, TargetExamples
+from shelfwalk.generators.pair_files import stored_targets
 from shelfwalk.generators.pairs import MixedPairs, QueryTargets, StoredPairs
 from shelfwalk.generators.prompts import Prompts
 from shelfwalk.generators.shopper_examples import ShopperExamples, StoredVisits, identifiers_of
@@ -28,6 +31,11 @@ def pairs_of(*pairs: tuple[int, int]) -> StoredPairs:
     return StoredPairs(np.array(pairs, np.int32).reshape(-1, 2).T)
 
 
+def targets_of(queries: int, pairs: StoredPairs, leaf_of_item: npt.NDArray[np.int32]) -> QueryTargets:
+    with tempfile.TemporaryDirectory() as folder:
+        return stored_targets([pairs], queries, leaf_of_item, Path(folder))
+
+
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 11)), min_size=1, max_size=40),
     count=st.integers(1, 5),
@@ -37,7 +45,7 @@ def test_targets_are_different_identifiers_of_the_query_while_it_has_them(
     pairs: list[tuple[int, int]], count: int, seed: int
 ) -> None:
     leaf_of_item = np.arange(12, dtype=np.int32) // 2
-    targets = QueryTargets.of(5, pairs_of(*pairs), leaf_of_item)
+    targets = targets_of(5, pairs_of(*pairs), leaf_of_item)
     queries = np.array(sorted({query for query, _ in pairs}) * 2, np.int32)
     drawn = targets.draw(queries, count, np.random.default_rng(seed))
     assert drawn.shape == (len(queries), count)
@@ -51,7 +59,7 @@ def test_targets_are_different_identifiers_of_the_query_while_it_has_them(
 
 
 def test_every_sample_of_targets_is_equally_likely() -> None:
-    targets = QueryTargets.of(2, pairs_of((0, 3), *((1, item) for item in range(5))), np.arange(6, dtype=np.int32))
+    targets = targets_of(2, pairs_of((0, 3), *((1, item) for item in range(5))), np.arange(6, dtype=np.int32))
     drawn = targets.draw(np.ones(20_000, np.int32), 2, np.random.default_rng(0))
     seen = Counter(tuple(sorted(row)) for row in drawn.tolist())
     assert len(seen) == 10
@@ -62,7 +70,7 @@ def test_every_sample_of_targets_is_equally_likely() -> None:
 def test_identifiers_chosen_often_are_no_likelier_targets() -> None:
     """Of different ones the publication samples at random: a click more on one changes nothing."""
     pairs = pairs_of(*[(0, 0)] * 50, (0, 1))
-    drawn = QueryTargets.of(1, pairs, np.arange(2, dtype=np.int32)).draw(
+    drawn = targets_of(1, pairs, np.arange(2, dtype=np.int32)).draw(
         np.zeros(2_000, np.int32), 1, np.random.default_rng(1)
     )
     assert 0.45 < drawn.mean() < 0.55
@@ -95,7 +103,7 @@ def target_examples(toy: Toy, item_share: float = 0.0, count: int = 3) -> Target
     item_rows = (np.repeat(toy.train.item_rows, 3) + np.tile([0, 4, 8], len(toy.train))) % len(toy.codes)
     pairs = StoredPairs(np.stack((query_rows, item_rows)).astype(np.int32))
     leaves = np.arange(len(toy.codes), dtype=np.int32) // 4
-    targets = QueryTargets.of(len(toy.query_vectors), pairs, leaves)
+    targets = targets_of(len(toy.query_vectors), pairs, leaves)
     return TargetExamples(plain.queries, plain.items, toy.codes, toy.held_out, pairs, item_share, targets, count)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from shelfwalk.encoders.two_tower_settings import ShopperTowerSettings, TwoTower
 from shelfwalk.errors import UserError
 from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.recipes.recipe import Recipe, load_recipe, parse_recipe, recipe_names, recipe_text
-from shelfwalk.tokenizers.cqsid_settings import CQSIDSettings
 
 LEAST = 'name = "mine"\n[tokenizer]\nkind = "residual_kmeans"\n'
 
@@ -248,15 +246,6 @@ def test_cqsid_has_the_published_constants() -> None:
         assert (tokenizer.contrast_batch, tokenizer.cluster_cap, tokenizer.most_groups) == (128, 50, 100)
         assert tokenizer.contrast in (0.001, 0.0)
         assert tokenizer.category_contrast == 0, "not the publication's"
-
-
-def test_the_settings_of_cqsid_are_those_of_its_tokeniser() -> None:
-    ours = load_recipe("cqsid").tokenizer.model_dump()
-    theirs = asdict(CQSIDSettings())
-    shared = ours.keys() & theirs.keys()
-    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
-    assert theirs.keys() - shared == {"seed", "threads", "bfloat16", "kmeans_iterations", "weight_decay"}
-    assert ours.keys() - shared == {"kind", "logged_pairs_only", "cluster_cap", "most_groups"}
 
 
 def test_the_arms_of_the_hourglass_start_from_the_same_identifiers() -> None:

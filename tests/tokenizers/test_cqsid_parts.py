@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,14 +12,13 @@ from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.tokenizers.cqsid_losses import category_contrast, query_item_contrast
 from shelfwalk.tokenizers.cqsid_network import CQSIDNetwork
 from shelfwalk.tokenizers.cqsid_samples import Samples
-from shelfwalk.tokenizers.cqsid_settings import CQSIDSettings
 from shelfwalk.tokenizers.cqsid_start import start_codebooks
 from shelfwalk.tokenizers.cqsid_training import CQSIDData, train_cqsid
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
+from shelfwalk.tokenizers.settings import CqSidSettings
+from shelfwalk.tokenizers.training_run import TrainingRun
 
-SETTINGS = CQSIDSettings(
-    level_sizes=(6, 4), hidden_widths=(12,), latent_width=4, epochs=3, batch=32, bfloat16=False, kmeans_iterations=5
-)
+LEVEL_SIZES = (6, 4)
 
 
 def vectors(rows: int, dimensions: int = 8, seed: int = 0) -> torch.Tensor:
@@ -134,11 +132,11 @@ def test_samples_are_all_pairs_and_the_items_without_one() -> None:
 def test_categories_start_at_the_mean_of_their_items() -> None:
     latents = vectors(60, 4).numpy()
     forced = np.random.default_rng(3).integers(-1, 3, 60).astype(np.int32)
-    codebooks = start_codebooks(latents.copy(), forced, SETTINGS)
+    codebooks = start_codebooks(latents.copy(), forced, LEVEL_SIZES, 0)
     assert [len(codebook) for codebook in codebooks] == [6, 4]
     for code in range(3):
         assert np.allclose(codebooks[0][code], latents[forced == code].mean(axis=0), atol=1e-6)
-    spare = start_codebooks(latents.copy(), np.abs(forced), SETTINGS)[0]
+    spare = start_codebooks(latents.copy(), np.abs(forced), LEVEL_SIZES, 0)[0]
     assert len(spare) == 3, "codes that no item can have"
 
 
@@ -148,15 +146,18 @@ def test_restarts_leave_the_codes_of_categories_alone(monkeypatch: pytest.Monkey
     categories = np.full(200, 1, np.int32)
     categories[:20], categories[20] = -1, 0
 
-    def far(latents: np.ndarray, forced: np.ndarray, settings: CQSIDSettings) -> tuple[np.ndarray, ...]:
+    def far(latents: np.ndarray, forced: np.ndarray, *_: object) -> tuple[np.ndarray, ...]:
         codebook = np.full((6, latents.shape[1]), 1_000, np.float32) + np.arange(6, dtype=np.float32)[:, None]
         codebook[:2] = [latents[forced == code].mean(axis=0) for code in (0, 1)]
         return codebook, np.zeros((4, latents.shape[1]), np.float32)
 
     monkeypatch.setattr("shelfwalk.tokenizers.cqsid_training.start_codebooks", far)
-    settings = replace(SETTINGS, contrast=0.0, epochs=8)
-    trained = train_cqsid(CQSIDData(rows, categories, None), settings)
+    run = TrainingRun(bfloat16=False)
+    settings = CqSidSettings(
+        level_sizes=LEVEL_SIZES, hidden_widths=(12,), latent_width=4, epochs=8, batch=32, contrast=0.0
+    )
+    trained = train_cqsid(CQSIDData(rows, categories, None), settings, run)
     assert np.abs(trained.codebooks[0]).max() < 100
     # A restart would have put the rare category's code, which half of the epochs see once, onto another item.
-    one = train_cqsid(CQSIDData(rows, categories, None), replace(settings, epochs=7))
+    one = train_cqsid(CQSIDData(rows, categories, None), settings.model_copy(update={"epochs": 7}), run)
     assert np.abs(trained.codebooks[0][0] - one.codebooks[0][0]).max() < 0.5

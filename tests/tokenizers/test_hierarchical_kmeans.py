@@ -72,6 +72,6 @@ def test_clusters_too_small_to_split(catalogue: Callable[..., tuple]) -> None:
 def test_no_items_and_not_fitted(catalogue: Callable[..., tuple]) -> None:
     items, vectors = catalogue(5, 4)
     with pytest.raises(UserError, match="no items"):
-        HierarchicalKMeansTokenizer().fit(items.slice(0, 0), vectors[:0])
+        HierarchicalKMeansTokenizer((4,)).fit(items.slice(0, 0), vectors[:0])
     with pytest.raises(ValueError, match="not fitted"):
-        HierarchicalKMeansTokenizer().encode(items, vectors)
+        HierarchicalKMeansTokenizer((4,)).encode(items, vectors)

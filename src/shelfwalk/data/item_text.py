@@ -40,21 +40,21 @@ def spoken_values(attributes: Iterable[tuple[str, str]]) -> Iterator[str]:
 def _text(record: tuple[Any, ...], attribute_values: int) -> str:
     title, description, brand, category, attributes = record
     text: str = title
-    said = _spaced(title)
+    said = spaced(title)
     for part in (description[:LONGEST_DESCRIPTION], brand, *reversed(category)):
-        words = _spaced(part)
+        words = spaced(part)
         if words.strip() and words not in said:
             text = f"{text}. {part}"
             said += words
     kept: list[str] = []
     for value in spoken_values(attributes):
-        words = _spaced(value)
+        words = spaced(value)
         if len(kept) < attribute_values and words not in said:
             kept.append(value)
             said += words
     return f"{text}. {', '.join(kept)}" if kept else text
 
 
-def _spaced(text: str) -> str:
+def spaced(text: str) -> str:
     """The words of a text, each between spaces: "red" is then no part of "wired"."""
     return f" {' '.join(_WORD.findall(text.lower()))} "

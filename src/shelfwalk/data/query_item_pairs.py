@@ -6,18 +6,20 @@ rows of the items table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shelfwalk.errors import UserError
 
 LOGGED_ACTIONS = ("click", "add_to_cart", "purchase")
 """The actions of a log that make a pair; an impression alone says nothing."""
+_EVENTS_AT_A_TIME = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,15 @@ class QueryItemPairs:
         return cls(tuple(row_of), table[:, 0].copy(), table[:, 1].copy())
 
     @classmethod
-    def join(cls, parts: Sequence[QueryItemPairs]) -> QueryItemPairs:
-        """Put pairs of several sources together."""
+    def join(cls, parts: Iterable[QueryItemPairs]) -> QueryItemPairs:
+        """Put pairs of several sources together, one after the other."""
         row_of: dict[str, int] = {}
-        query_rows = []
+        query_rows, item_rows = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
         for part in parts:
             rows = np.array([row_of.setdefault(query, len(row_of)) for query in part.queries], np.int32)
             query_rows.append(rows[part.query_rows])
-        items = [part.item_rows for part in parts]
-        return cls(tuple(row_of), np.concatenate(query_rows), np.concatenate(items)) if parts else cls.of(())
+            item_rows.append(part.item_rows)
+        return cls(tuple(row_of), np.concatenate(query_rows), np.concatenate(item_rows))
 
 
 def pairs_from_judgements(
@@ -83,20 +85,29 @@ def pairs_from_judgements(
 
 
 def pairs_from_events(items: pa.Table, events: pa.Table) -> QueryItemPairs:
-    """Every click, cart and purchase with its query; raises UserError if the log has none for these items."""
-    row_of = _item_rows(items)
-    columns = (events[name].to_pylist() for name in ("user_query", "object_id", "action_name"))
-    found = [
-        (query, row_of[item])
-        for query, item, action in zip(*columns, strict=True)
-        if action in LOGGED_ACTIONS and query and item in row_of
-    ]
-    if not found:
+    """Every click, cart and purchase with its query; raises UserError if the log has none for these items.
+
+    The log is gone through in blocks: beside the different queries only two integers a pair are held.
+    """
+    item_ids, log = items["item_id"].combine_chunks(), events.select(["user_query", "object_id", "action_name"])
+    starts = range(0, events.num_rows, _EVENTS_AT_A_TIME)
+    pairs = QueryItemPairs.join(_logged_pairs(item_ids, log.slice(start, _EVENTS_AT_A_TIME)) for start in starts)
+    if not len(pairs):
         raise UserError(
             f"The log has no {', '.join(LOGGED_ACTIONS[:-1])} or {LOGGED_ACTIONS[-1]} on an item of the catalogue: "
             "check that object_id holds the item ids of the items file."
         )
-    return QueryItemPairs.of(found)
+    return pairs
+
+
+def _logged_pairs(item_ids: pa.Array, events: pa.Table) -> QueryItemPairs:
+    """The pairs of some events of a log."""
+    acted = pc.is_in(events["action_name"], value_set=pa.array(LOGGED_ACTIONS))
+    found = events.filter(pc.and_(acted, pc.not_equal(events["user_query"], "")))
+    rows = pc.index_in(found["object_id"], value_set=item_ids)
+    asked = found["user_query"].filter(pc.is_valid(rows)).combine_chunks().dictionary_encode()
+    item_rows = rows.drop_null().to_numpy().astype(np.int32, copy=False)
+    return QueryItemPairs(tuple(asked.dictionary.to_pylist()), asked.indices.to_numpy(), item_rows)
 
 
 def _item_rows(items: pa.Table) -> dict[str, int]:

@@ -116,15 +116,6 @@ class QueryTargets:
     begins: npt.NDArray[np.int64]
     items: Rows
 
-    @classmethod
-    def of(cls, queries: int, pairs: PairRows, leaf_of_item: Rows) -> QueryTargets:
-        """Of each query the different identifiers of its pairs; `leaf_of_item` numbers those of the catalogue."""
-        leaves = int(leaf_of_item.max(initial=0)) + 1
-        keys = pairs.query_rows.astype(np.int64) * leaves + leaf_of_item[pairs.item_rows]
-        different, first = np.unique(keys, return_index=True)
-        counts = np.bincount(different // leaves, minlength=queries)
-        return cls(np.concatenate(([0], np.cumsum(counts))), pairs.item_rows[first])
-
     def draw(self, query_rows: Rows, count: int, chance: np.random.Generator) -> Rows:
         """`count` items of every query, int32 [queries, count]: different ones, all equally likely, while there are.
 

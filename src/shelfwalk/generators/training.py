@@ -137,9 +137,11 @@ class Trainer:
     def held_out_loss(self) -> float:
         """Mean loss of (a fixed sample of) the held-out examples, in nats an identifier."""
         self.backbone.to(self._accelerator.device).eval()
-        rows = np.arange(self.examples.held_out)
-        if len(rows) > _VALIDATION_EXAMPLES:
-            rows = np.random.default_rng(self.seed).choice(rows, _VALIDATION_EXAMPLES, replace=False)
+        count = self.examples.held_out
+        if count > _VALIDATION_EXAMPLES:
+            rows = np.random.default_rng(self.seed).choice(count, _VALIDATION_EXAMPLES, replace=False)
+        else:
+            rows = np.arange(count)
         total = 0.0
         for start in range(0, len(rows), self.settings.batch):
             part = rows[start : start + self.settings.batch]

@@ -9,7 +9,6 @@ keeps "black" and "500 GB" and leaves out "country of origin: China".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shelfwalk.data.item_text import spoken_values
+from shelfwalk.data.item_text import spaced, spoken_values
 
 FEWEST_ITEMS = 3
 LARGEST_SHARE = 0.5
@@ -26,8 +25,6 @@ LARGEST_SHARE = 0.5
 MOST_VALUES = 5_000
 _TITLES_READ = 100
 """So many titles of a value are searched for it."""
-
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +93,7 @@ def _chosen(entries: _Entries, titles: pa.ChunkedArray) -> Iterator[int]:
         if common or not name or not any(spoken_values([(name, text)])):
             continue
         rows = entries.item[starts[pair] : starts[pair + 1]][:_TITLES_READ]
-        words = _spaced(text)
-        if any(words in _spaced(title) for title in titles.take(pa.array(rows)).to_pylist()):
+        words = spaced(text)
+        if any(words in spaced(title) for title in titles.take(pa.array(rows)).to_pylist()):
             found += 1
             yield pair
-
-
-def _spaced(text: str) -> str:
-    return f" {' '.join(_WORD.findall(text.lower()))} "

@@ -11,7 +11,7 @@ import tomllib
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -25,7 +25,7 @@ from shelfwalk.errors import UserError
 from shelfwalk.generators.settings import GeneratorSettings, TrainingSettings
 from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.settings import Settings
-from shelfwalk.tokenizers.locality_sensitive_hashing import is_power_of_two
+from shelfwalk.tokenizers.settings import TokenizerSettings
 
 _SUFFIX = ".toml"
 _KINDS = (
@@ -47,157 +47,6 @@ class EncoderSettings(Settings):
 
     model: str = DEFAULT_ENCODER
     """The name of a model, or a folder in the sentence-transformers layout."""
-
-
-LevelSizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
-
-
-class ResidualKMeansSettings(Settings):
-    """Residual k-means: an identifier may stand for several items, a cluster."""
-
-    kind: Literal["residual_kmeans"]
-    level_sizes: LevelSizes = (64, 64, 32)
-    iterations: int = Field(default=20, ge=1)
-
-
-class HierarchicalKMeansSettings(Settings):
-    """Hierarchical k-means, as of DSI: every cluster is split by a k-means of its own."""
-
-    kind: Literal["hierarchical_kmeans"]
-    level_sizes: LevelSizes = (32, 32, 32)
-    iterations: int = Field(default=20, ge=1)
-
-
-class RqVaeSettings(Settings):
-    """TIGER's RQ-VAE with a uniqueness token: an identifier stands for one item."""
-
-    kind: Literal["rqvae"]
-    level_sizes: LevelSizes = (256, 256, 256)
-    latent_width: int = Field(default=32, ge=1)
-    hidden_widths: tuple[Annotated[int, Field(ge=1)], ...] = (512, 256, 128)
-    commitment: float = Field(default=0.25, ge=0)
-    epochs: int = Field(default=30, ge=1)
-    batch: int = Field(default=1_024, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    unique: bool = True
-    """Add a last level that numbers the items of a shared identifier."""
-
-
-class LSHSettings(Settings):
-    """Locality-sensitive hashing, TIGER's first control: the sides of random hyperplanes."""
-
-    kind: Literal["lsh"]
-    level_sizes: LevelSizes = (256, 256, 256)
-    unique: bool = True
-    """Add a last level that numbers the items of a shared identifier."""
-
-    @field_validator("level_sizes")
-    @classmethod
-    def _are_of_hyperplanes(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
-        if not all(is_power_of_two(size) for size in sizes):
-            raise ValueError(f"{list(sizes)} are not all numbers of sides of hyperplanes: give powers of two")
-        return sizes
-
-
-class RandomSettings(Settings):
-    """Random codes, TIGER's second control: they say nothing of the item."""
-
-    kind: Literal["random"]
-    level_sizes: LevelSizes = (256, 256, 256)
-    unique: bool = True
-    """Add a last level that numbers the items of a shared identifier."""
-
-
-class CqSidSettings(Settings):
-    """CQ-SID: level 1 is the category, the codes learn from queries and items, and large clusters are split.
-
-    What each setting means is said beside it in `shelfwalk.tokenizers.cqsid_settings`.
-    """
-
-    kind: Literal["cqsid"]
-    level_sizes: LevelSizes = (512, 16, 16)
-    force_category: bool = True
-    category_depth: int | None = Field(default=None, ge=1)
-    contrast: float = Field(default=0.001, ge=0)
-    contrast_before_quantisation: bool = False
-    temperature: float = Field(default=0.1, gt=0)
-    contrast_batch: int = Field(default=128, ge=2)
-    category_contrast: float = Field(default=0.0, ge=0)
-    commitment: float = Field(default=1.0, ge=0)
-    query_commitment: float | None = Field(default=None, ge=0)
-    decay: float = Field(default=0.99, gt=0, lt=1)
-    restart_below: float = Field(default=1.0, ge=0)
-    latent_width: int = Field(default=32, ge=1)
-    hidden_widths: tuple[Annotated[int, Field(ge=1)], ...] = (512, 256, 128)
-    epochs: int = Field(default=10, ge=1)
-    warm_up_epochs: int = Field(default=1, ge=0)
-    batch: int = Field(default=256, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    logged_pairs_only: bool = True
-    """Learn from the log and judgements where there are any, and from pseudo-queries only where there are none."""
-    cluster_cap: int = Field(default=50, ge=0)
-    """Items an identifier may have before its cluster is split into groups; 0 for no cap."""
-    most_groups: int = Field(default=100, ge=1)
-
-    @model_validator(mode="after")
-    def _some_epochs_have_codes(self) -> Self:
-        if self.warm_up_epochs >= self.epochs:
-            raise PydanticCustomError("epochs", "warm_up_epochs leave no epoch to learn codes in: give more epochs")
-        return self
-
-
-class HourglassSettings(Settings):
-    """Identifiers of another tokeniser without one of their levels, for all items or for those with its head codes."""
-
-    kind: Literal["hourglass"]
-    inner: Annotated[ResidualKMeansSettings | RqVaeSettings, Field(discriminator="kind")]
-    level: int = Field(default=2, ge=1)
-    """Which level goes, counted from 1."""
-    most_used: int | None = Field(default=None, ge=1)
-    """Only from identifiers that hold one of this many commonest codes of the level."""
-    share: float | None = Field(default=None, gt=0, lt=1)
-    """Only from identifiers that hold one of the commonest codes which together reach this share of the items."""
-
-    @model_validator(mode="after")
-    def _the_level_is_there(self) -> Self:
-        levels = len(self.inner.level_sizes)
-        if self.most_used is not None and self.share is not None:
-            raise PydanticCustomError("removal", "most_used and share both say which codes go: give one of the two")
-        if levels < 2 or self.level > levels:
-            raise PydanticCustomError("removal", f"level {self.level} cannot go from identifiers of {levels} levels")
-        if isinstance(self.inner, RqVaeSettings) and self.inner.unique:
-            raise PydanticCustomError("removal", "inner.unique gives no two items one identifier: set it to false")
-        return self
-
-
-class SwappedSettings(Settings):
-    """Identifiers of another tokeniser with two of their levels in each other's place."""
-
-    kind: Literal["swapped"]
-    inner: Annotated[ResidualKMeansSettings | RqVaeSettings, Field(discriminator="kind")]
-    levels: tuple[int, int] = (1, 2)
-    """Which levels change places, counted from 1."""
-
-    @model_validator(mode="after")
-    def _the_levels_are_there(self) -> Self:
-        count = len(self.inner.level_sizes)
-        if self.levels[0] == self.levels[1] or not 1 <= min(self.levels) <= max(self.levels) <= count:
-            raise PydanticCustomError("levels", f"levels must be two different ones of {count}, counted from 1")
-        if isinstance(self.inner, RqVaeSettings) and self.inner.unique:
-            raise PydanticCustomError("levels", "inner.unique numbers items in the last level: set it to false")
-        return self
-
-
-TokenizerSettings = (
-    ResidualKMeansSettings
-    | HierarchicalKMeansSettings
-    | RqVaeSettings
-    | LSHSettings
-    | RandomSettings
-    | CqSidSettings
-    | HourglassSettings
-    | SwappedSettings
-)
 
 
 class ChannelWeights(Settings):

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shelfwalk.constraints.trie import Trie
-from shelfwalk.recipes.recipe import CqSidSettings, TokenizerSettings
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
 from shelfwalk.shelf.pair_step import TrainingPairs, read_pairs
@@ -23,6 +22,7 @@ from shelfwalk.tokenizers.category_codes import CategoryCodes
 from shelfwalk.tokenizers.diagnosis import diagnose, refuse_dead_levels
 from shelfwalk.tokenizers.end_codes import with_end_codes
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
+from shelfwalk.tokenizers.settings import CqSidSettings, TokenizerSettings
 
 
 def refuse_unfit(items: pa.Table, settings: TokenizerSettings, seed: int) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import pyarrow as pa
 
 from shelfwalk.data.unknown_ids import notes_on_events, notes_on_judgements
-from shelfwalk.recipes.recipe import CqSidSettings, Recipe
+from shelfwalk.recipes.recipe import Recipe
 from shelfwalk.shelf.training_tables import TrainingTables
 from shelfwalk.tokenizers.category_codes import CategoryCodes
+from shelfwalk.tokenizers.settings import CqSidSettings
 
 
 def left_out(items: pa.Table, recipe: Recipe, tables: TrainingTables) -> tuple[str, ...]:

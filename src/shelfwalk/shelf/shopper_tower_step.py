@@ -7,7 +7,6 @@ pseudo-queries are of nobody and have none.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +19,13 @@ from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.encoders.two_tower_settings import ShopperTowerSettings, TwoTowerSettings
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
-from shelfwalk.shelf.catalogue_steps import encoder_texts
-from shelfwalk.shelf.pair_step import QUERY_VECTORS, TrainingPairs, read_pairs
+from shelfwalk.shelf.pair_step import TrainingPairs, read_pairs
 from shelfwalk.shelf.steps import StepResult
+from shelfwalk.shelf.tower_step import Advance, sides, write_towers
 
 if TYPE_CHECKING:
     from shelfwalk.encoders.shopper_tower_training import Asks
-
-Rows = npt.NDArray[np.int32]
+    from shelfwalk.shelf.tower_step import Towers
 
 
 def train_towers_for_shoppers(
@@ -44,29 +42,20 @@ def train_towers_for_shoppers(
 
     `kept`: where an interrupted training left its checkpoints.
     """
-    import torch
-
     from shelfwalk.encoders.shopper_tower_training import ShopperData, train_shopper_towers
-    from shelfwalk.encoders.two_tower_training import Side
 
-    torch.set_num_threads(build.threads)
     read = read_pairs(pairs)
-    queries = Side(read.queries, np.load(pairs.folder / QUERY_VECTORS, allow_pickle=False))
-    items = Side(encoder_texts(build), np.load(vectors.folder / layout.VECTORS, allow_pickle=False))
-    asks, train, held_out = asked_by_shoppers(read, build.items, events, shopper.history_length)
+    asks, train_pairs, held_out = asked_by_shoppers(read, build.items, events, shopper.history_length)
     pseudo = read.of_source(read.train, logged=False)
-    data = ShopperData(queries, items, train, pseudo, held_out, asks)
+    data = ShopperData(*sides(build, vectors, pairs, read), train_pairs, pseudo, held_out, asks)
 
-    def advance(step: int, loss: float) -> None:
-        build.progress(f"Training two towers (loss {loss:.2f})", step, settings.steps)
+    def train(advance: Advance) -> Towers:
+        return train_shopper_towers(data, settings, shopper, build.seed, advance, kept)
 
-    query_tower, item_tower, report = train_shopper_towers(data, settings, shopper, build.seed, advance, kept)
-    query_tower.save(folder / layout.SHOPPER_TOWER)
-    np.save(folder / layout.VECTORS, item_tower.vectors(items.texts, items.vectors), allow_pickle=False)
-    np.save(folder / QUERY_VECTORS, query_tower.vectors(queries.texts, queries.vectors), allow_pickle=False)
+    facts = write_towers(build, settings, data, train, folder, layout.SHOPPER_TOWER)
     visits = len(asks.query_rows) - len(read.queries)
     known = int((asks.histories >= 0).any(axis=1).sum())
-    return {"two_tower": asdict(report), "shoppers": {"visits": visits, "with_history": known}}
+    return {**facts, "shoppers": {"visits": visits, "with_history": known}}
 
 
 def asked_by_shoppers(

@@ -1,17 +1,18 @@
 """What each stage of a generator's training learns from, as files that it draws from without loading them.
 
 In: the steps that have left vectors, pairs, identifiers and visits. Out: the stages that the recipe asks for. The pairs
-are gone through once and sorted into files by what they are for; training then maps those, so that its memory does not
-grow with the log. Texts are only opened for a backbone that reads them.
+are sorted into files by what they are for, block by block; training then maps those, so that its memory does not grow
+with the log. Only while the files are made are there some numbers for each different query. Texts are only opened for a
+backbone that reads them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shelfwalk.generators.examples import Asked, ExampleSource, ItemExamples, QueryExamples, TargetExamples
+from shelfwalk.generators.pair_files import divided, mapped, stored_targets
 from shelfwalk.generators.pairs import MixedPairs, QueryTargets, StoredPairs
 from shelfwalk.generators.settings import ItemStage, QueryStage, TrainingSettings
 from shelfwalk.generators.settings import Stage as StageSettings
@@ -31,8 +33,6 @@ from shelfwalk.shelf.pair_step import PAIRS
 from shelfwalk.shelf.steps import StepResult
 from shelfwalk.shelf.vectors import Vectors
 from shelfwalk.shelf.visit_step import read_visits
-
-_Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -113,36 +113,27 @@ class StageExamples:
     @cached_property
     def _parts(self) -> _Parts:
         """The pairs by what they are for."""
-        told = pq.read_table(self._inputs.pairs.folder / layout.TRAINING_QUERIES, columns=["source", "held_out"])
-        pairs = np.load(self._inputs.pairs.folder / PAIRS, mmap_mode="r", allow_pickle=False)
-        held_out = told["held_out"].to_numpy()[pairs[0]]
-        logged = pc.equal(told["source"], "logged").to_numpy()[pairs[0]]
-        # As a choice is made by everywhere else: by logged queries where some are held out.
-        to_choose_by = held_out & logged if (held_out & logged).any() else held_out
-        chosen = {"logged": ~held_out & logged, "pseudo": ~held_out & ~logged, "held_out": to_choose_by}
-        return _Parts(*(StoredPairs(self._kept(name, pairs[:, rows])) for name, rows in chosen.items()))
+        pairs = StoredPairs(mapped(self._inputs.pairs.folder / PAIRS))
+        files = [self._folder / f"{part.name}.npy" for part in fields(_Parts)]
+        return _Parts(*divided(pairs, _parts_of_queries(self._queries_file), files))
 
     @cached_property
     def _targets(self) -> QueryTargets:
-        parts, vectors = self._parts, self._inputs.vectors
-        both = StoredPairs(np.concatenate((parts.logged.rows, parts.pseudo.rows), axis=1))
-        found = QueryTargets.of(len(vectors.queries()), both, open_trie(self._inputs.identifiers).leaf_of_item)
-        return QueryTargets(self._kept("target_begins", found.begins), self._kept("targets", found.items))
+        parts, leaf_of_item = self._parts, open_trie(self._inputs.identifiers).leaf_of_item
+        queries = len(self._inputs.vectors.queries())
+        return stored_targets((parts.logged, parts.pseudo), queries, leaf_of_item, self._folder)
+
+    @property
+    def _queries_file(self) -> Path:
+        return self._inputs.pairs.folder / layout.TRAINING_QUERIES
 
     def _query_texts(self) -> ColumnTexts:
-        file, path = self._folder / "queries.arrow", self._inputs.pairs.folder / layout.TRAINING_QUERIES
+        file, path = self._folder / "queries.arrow", self._queries_file
         schema = pa.schema([("query", pa.string())])
         with pq.ParquetFile(path) as queries, pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, schema) as to:
             for batch in queries.iter_batches(columns=["query"]):
                 to.write_batch(batch)
         return ColumnTexts(pa.ipc.open_file(pa.memory_map(str(file))).read_all()["query"])
-
-    def _kept(self, name: str, array: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
-        """The array from a file of its own, memory-mapped."""
-        file = self._folder / f"{name}.npy"
-        np.save(file, array, allow_pickle=False)
-        kept: npt.NDArray[_Number] = np.load(file, mmap_mode="r", allow_pickle=False)
-        return kept
 
 
 @dataclass(frozen=True)
@@ -152,3 +143,13 @@ class _Parts:
     logged: StoredPairs
     pseudo: StoredPairs
     held_out: StoredPairs
+
+
+def _parts_of_queries(file: Path) -> npt.NDArray[np.int8]:
+    """The part that the pairs of each training query are, int8 [queries], −1 for none."""
+    told = pq.read_table(file, columns=["source", "held_out"])
+    logged, held_out = pc.equal(told["source"], "logged").to_numpy(), told["held_out"].to_numpy()
+    # As a choice is made by everywhere else: by logged queries where some are held out.
+    unused = held_out & ~logged & (held_out & logged).any()
+    parts: npt.NDArray[np.int8] = np.select([unused, held_out, logged], [-1, 2, 0], 1).astype(np.int8)
+    return parts

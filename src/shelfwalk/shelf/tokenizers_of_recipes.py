@@ -6,7 +6,17 @@ that train, when they are fitted.
 
 from __future__ import annotations
 
-from shelfwalk.recipes.recipe import (
+from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
+from shelfwalk.tokenizers.cluster_cap import CapRule
+from shelfwalk.tokenizers.cqsid import CQSIDTokenizer
+from shelfwalk.tokenizers.hierarchical_kmeans import HierarchicalKMeansTokenizer
+from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
+from shelfwalk.tokenizers.level_removal import Removal
+from shelfwalk.tokenizers.locality_sensitive_hashing import LSHTokenizer
+from shelfwalk.tokenizers.random_codes import RandomTokenizer
+from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
+from shelfwalk.tokenizers.rqvae import RQVAETokenizer
+from shelfwalk.tokenizers.settings import (
     CqSidSettings,
     HierarchicalKMeansSettings,
     HourglassSettings,
@@ -17,24 +27,12 @@ from shelfwalk.recipes.recipe import (
     SwappedSettings,
     TokenizerSettings,
 )
-from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
-from shelfwalk.tokenizers.cluster_cap import CapRule
-from shelfwalk.tokenizers.cqsid import CQSIDTokenizer
-from shelfwalk.tokenizers.cqsid_settings import CQSIDSettings
-from shelfwalk.tokenizers.hierarchical_kmeans import HierarchicalKMeansTokenizer
-from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
-from shelfwalk.tokenizers.level_removal import Removal
-from shelfwalk.tokenizers.locality_sensitive_hashing import LSHTokenizer
-from shelfwalk.tokenizers.random_codes import RandomTokenizer
-from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
-from shelfwalk.tokenizers.rqvae import RQVAETokenizer
-from shelfwalk.tokenizers.rqvae_settings import RQVAESettings
 from shelfwalk.tokenizers.shortened import ShortenedTokenizer
 from shelfwalk.tokenizers.swapped import SwappedTokenizer
+from shelfwalk.tokenizers.training_run import TrainingRun
 from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
 
 _Numbered = RqVaeSettings | LSHSettings | RandomSettings
-_NOT_OF_THE_NETWORK = {"kind", "logged_pairs_only", "cluster_cap", "most_groups"}
 
 
 def tokenizer_of(settings: TokenizerSettings, seed: int) -> ItemTokenizer:
@@ -44,8 +42,7 @@ def tokenizer_of(settings: TokenizerSettings, seed: int) -> ItemTokenizer:
     if isinstance(settings, HierarchicalKMeansSettings):
         return HierarchicalKMeansTokenizer(settings.level_sizes, seed=seed, iterations=settings.iterations)
     if isinstance(settings, RqVaeSettings):
-        values = settings.model_dump(exclude={"kind", "unique"})
-        return _numbered(RQVAETokenizer(RQVAESettings(**values, seed=seed)), settings)
+        return _numbered(RQVAETokenizer(settings, TrainingRun(seed)), settings)
     if isinstance(settings, LSHSettings):
         return _numbered(LSHTokenizer(settings.level_sizes, seed=seed), settings)
     if isinstance(settings, RandomSettings):
@@ -68,7 +65,7 @@ def _numbered(tokenizer: ItemTokenizer, settings: _Numbered) -> ItemTokenizer:
 
 
 def _cqsid(settings: CqSidSettings, seed: int) -> ItemTokenizer:
-    tokenizer = CQSIDTokenizer(CQSIDSettings(**settings.model_dump(exclude=_NOT_OF_THE_NETWORK), seed=seed))
+    tokenizer = CQSIDTokenizer(settings, TrainingRun(seed))
     if settings.cluster_cap == 0:
         return tokenizer
     return CappedTokenizer(tokenizer, CapRule(settings.cluster_cap, settings.most_groups, seed))

@@ -27,10 +27,10 @@ from shelfwalk.shelf.steps import StepResult
 
 _CLOCKS_DIFFER = timedelta(days=1)
 """A log of local times may be ahead by as much."""
-_QUERIES = "visit_queries.npy"
-_HISTORIES = "histories.npy"
-_TRAIN = "train_targets.npy"
-_HELD_OUT = "held_out_targets.npy"
+VISIT_QUERIES = "visit_queries.npy"
+HISTORIES = "histories.npy"
+TRAIN_TARGETS = "train_targets.npy"
+HELD_OUT_TARGETS = "held_out_targets.npy"
 
 
 def learns_from_shoppers(recipe: Recipe) -> bool:
@@ -79,10 +79,10 @@ def write_visits(build: Build, events: pa.Table, pairs: StepResult, folder: Path
     held_out = asked["held_out"].to_numpy()[query_rows][visits.visit_rows]
     targets = np.stack((visits.visit_rows, visits.item_rows))
     for name, array in (
-        (_QUERIES, query_rows),
-        (_HISTORIES, visits.histories),
-        (_TRAIN, targets[:, ~held_out]),
-        (_HELD_OUT, targets[:, held_out]),
+        (VISIT_QUERIES, query_rows),
+        (HISTORIES, visits.histories),
+        (TRAIN_TARGETS, targets[:, ~held_out]),
+        (HELD_OUT_TARGETS, targets[:, held_out]),
     ):
         np.save(folder / name, array, allow_pickle=False)
     build.progress("Gathering visits", 1, 1)
@@ -92,5 +92,5 @@ def write_visits(build: Build, events: pa.Table, pairs: StepResult, folder: Path
 
 def read_visits(step: StepResult) -> StoredVisits:
     """The visits that the step has left, memory-mapped."""
-    names = (_QUERIES, _HISTORIES, _TRAIN, _HELD_OUT)
+    names = (VISIT_QUERIES, HISTORIES, TRAIN_TARGETS, HELD_OUT_TARGETS)
     return StoredVisits(*(np.load(step.folder / name, mmap_mode="r", allow_pickle=False) for name in names))

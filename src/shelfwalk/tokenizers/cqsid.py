@@ -20,11 +20,11 @@ import pyarrow as pa
 
 from shelfwalk.errors import UserError
 from shelfwalk.tokenizers.category_codes import CategoryCodes
-from shelfwalk.tokenizers.cqsid_settings import CQSIDLoss, CQSIDSettings
 from shelfwalk.tokenizers.item_tokenizer import Codes, Progress, Vectors, checked_vectors, vectors_to_fit
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
 from shelfwalk.tokenizers.residual_quantisation import Codebook, nearest_codes, residual_codes
 from shelfwalk.tokenizers.rqvae_encoder import Layer, latents_of
+from shelfwalk.tokenizers.settings import CqSidSettings
 from shelfwalk.tokenizers.tokenizer_files import (
     load_arrays,
     read_description,
@@ -32,6 +32,7 @@ from shelfwalk.tokenizers.tokenizer_files import (
     settings_of,
     write_description,
 )
+from shelfwalk.tokenizers.training_run import CQSIDLoss, TrainingRun, described, run_of
 
 _ROWS_AT_A_TIME = 65_536
 
@@ -48,8 +49,9 @@ class CQSIDTokenizer:
 
     kind = "cqsid"
 
-    def __init__(self, settings: CQSIDSettings | None = None) -> None:
-        self.settings = settings or CQSIDSettings()
+    def __init__(self, settings: CqSidSettings | None = None, run: TrainingRun | None = None) -> None:
+        self.settings = settings or CqSidSettings()
+        self.run = run or TrainingRun()
         self.losses: tuple[CQSIDLoss, ...] = ()
         """One for each epoch of training."""
         self._fitted: _Fitted | None = None
@@ -99,7 +101,7 @@ class CQSIDTokenizer:
         from shelfwalk.tokenizers.cqsid_training import CQSIDData, train_cqsid
 
         data = CQSIDData(checked, None if categories is None else categories.codes_of(items), learnt_from)
-        trained = train_cqsid(data, self.settings, progress, checkpoints)
+        trained = train_cqsid(data, self.settings, self.run, progress, checkpoints)
         self._fitted = _Fitted(trained.layers, trained.codebooks, categories)
         self.losses = trained.losses
         return self
@@ -146,7 +148,7 @@ class CQSIDTokenizer:
         save_arrays(folder, "encoder_bias", [bias for _, bias in fitted.layers])
         facts = {
             "level_sizes": self.level_sizes,
-            "settings": asdict(self.settings),
+            "settings": described(self.settings, self.run),
             "losses": [asdict(loss) for loss in self.losses],
             "categories": None if fitted.categories is None else asdict(fitted.categories),
         }
@@ -156,7 +158,7 @@ class CQSIDTokenizer:
     def open(cls, folder: Path) -> Self:
         """Read what `save` wrote; raises UserError if a file is missing or damaged."""
         facts = read_description(folder)
-        tokenizer = cls(settings_of(CQSIDSettings, facts["settings"]))
+        tokenizer = cls(settings_of(CqSidSettings, facts["settings"]), run_of(facts["settings"]))
         tokenizer.losses = tuple(CQSIDLoss(**loss) for loss in facts["losses"])
         layers = len(tokenizer.settings.hidden_widths) + 1
         weights = load_arrays(folder, "encoder_weight", layers)

@@ -8,14 +8,14 @@ each epoch.
 
 Queries pass through the same encoder and, where the contrast stands behind the quantisation, the same codes (the
 nearest of every level: a query has no category), but move no code. With `query_commitment` the second term is added for
-them as well. Departures and fill-ins: cqsid_settings.py,
-cqsid_losses.py and cqsid_start.py say which.
+them as well. Departures and fill-ins: settings.py, cqsid_losses.py and
+cqsid_start.py say which.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,6 @@ from shelfwalk.encoders.training_checkpoint import read_checkpoint, training_fin
 from shelfwalk.tokenizers.cqsid_losses import category_contrast, query_item_contrast
 from shelfwalk.tokenizers.cqsid_network import CQSIDNetwork, Quantised
 from shelfwalk.tokenizers.cqsid_samples import Samples
-from shelfwalk.tokenizers.cqsid_settings import CQSIDLoss, CQSIDSettings
 from shelfwalk.tokenizers.cqsid_start import start_codebooks
 from shelfwalk.tokenizers.item_tokenizer import Progress, Vectors
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
@@ -36,7 +35,9 @@ from shelfwalk.tokenizers.residual_kmeans import rows_to_sample
 from shelfwalk.tokenizers.residual_quantisation import Codebook
 from shelfwalk.tokenizers.rqvae_encoder import Layer, latents_of
 from shelfwalk.tokenizers.rqvae_network import layers_of, squared_distance
+from shelfwalk.tokenizers.settings import CqSidSettings
 from shelfwalk.tokenizers.torch_threads import torch_threads
+from shelfwalk.tokenizers.training_run import WEIGHT_DECAY, CQSIDLoss, TrainingRun, described
 
 _CHECKPOINT = "cqsid.safetensors"
 _LEAST_SHARE_OF_EVEN_USE = 0.1
@@ -74,10 +75,14 @@ class TrainedCQSID:
 
 
 def train_cqsid(
-    data: CQSIDData, settings: CQSIDSettings, progress: Progress | None = None, checkpoints: Path | None = None
+    data: CQSIDData,
+    settings: CqSidSettings,
+    run: TrainingRun,
+    progress: Progress | None = None,
+    checkpoints: Path | None = None,
 ) -> TrainedCQSID:
     """Train on `data`, or finish the training that `checkpoints` holds."""
-    training = _Training(data, settings)
+    training = _Training(data, settings, run)
     fingerprint = training.fingerprint() if checkpoints else ""
     if checkpoints:
         training.resume(checkpoints / _CHECKPOINT, fingerprint)
@@ -86,7 +91,7 @@ def train_cqsid(
             progress("CQ-SID epochs", len(training.losses), settings.epochs)
         if len(training.losses) >= settings.epochs:
             return training.result()
-        with torch_threads(settings.threads):
+        with torch_threads(run.threads):
             training.run_epoch()
         if checkpoints:
             losses = [asdict(loss) for loss in training.losses]
@@ -96,27 +101,27 @@ def train_cqsid(
 class _Training:
     """A network under training."""
 
-    def __init__(self, data: CQSIDData, settings: CQSIDSettings) -> None:
+    def __init__(self, data: CQSIDData, settings: CqSidSettings, run: TrainingRun) -> None:
         self.data = data
         self.settings = settings
         self.losses: list[CQSIDLoss] = []
         self.samples = Samples.of(len(data.vectors), data.pairs)
-        self.bfloat16 = bfloat16_is_faster() if settings.bfloat16 is None else settings.bfloat16
+        self.run = run if run.bfloat16 is not None else replace(run, bfloat16=bfloat16_is_faster())
         widths = [data.vectors.shape[1], *settings.hidden_widths, settings.latent_width]
         # torch draws the first weights from its global generator only: use it, and leave it as it was.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
+            torch.manual_seed(run.seed)
             self.network = CQSIDNetwork(widths)
         perceptrons = [*self.network.encoder.parameters(), *self.network.decoder.parameters()]
-        self.optimizer = torch.optim.AdamW(perceptrons, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        self.optimizer = torch.optim.AdamW(perceptrons, lr=settings.learning_rate, weight_decay=WEIGHT_DECAY)
         self.categories = None if data.categories is None else torch.from_numpy(data.categories.astype(np.int64))
 
     def fingerprint(self) -> str:
-        return training_fingerprint({**asdict(self.settings), "bfloat16": self.bfloat16}, self.data.arrays())
+        return training_fingerprint(described(self.settings, self.run), self.data.arrays())
 
     def _start_codebooks(self) -> None:
         """Start the codebooks from a sample of the items in which every category is."""
-        rows = rows_to_sample(len(self.data.vectors), self.settings.level_sizes, self.settings.seed)
+        rows = rows_to_sample(len(self.data.vectors), self.settings.level_sizes, self.run.seed)
         forced = self.data.categories
         if forced is not None:
             _, first = np.unique(forced, return_index=True)
@@ -124,7 +129,9 @@ class _Training:
         vectors = np.asarray(self.data.vectors[rows], np.float32)
         # In numpy, where equal vectors have equal latents: a level must not take rounding for differences.
         latents = latents_of(vectors, layers_of(self.network.encoder))
-        for codebook in start_codebooks(latents, None if forced is None else forced[rows], self.settings):
+        for codebook in start_codebooks(
+            latents, None if forced is None else forced[rows], self.settings.level_sizes, self.run.seed
+        ):
             even = torch.full((len(codebook),), self._batch / len(codebook))
             self.network.add_level(torch.from_numpy(codebook), even)
 
@@ -143,7 +150,7 @@ class _Training:
         """One pass over all samples, after which codes of no use are restarted; the first ones are without codes."""
         if len(self.losses) == self.settings.warm_up_epochs:
             self._start_codebooks()
-        random = np.random.default_rng((self.settings.seed, len(self.losses)))
+        random = np.random.default_rng((self.run.seed, len(self.losses)))
         batches = self.samples.batches(self.settings.batch, random)
         used = [torch.zeros(len(codebook), dtype=torch.int64) for codebook in self.network.codebooks]
         parts = np.empty((len(batches), len(fields(CQSIDLoss))))
@@ -169,7 +176,7 @@ class _Training:
         vectors = torch.from_numpy(np.asarray(self.data.vectors[items], np.float32))
         latents = self._encoded(vectors)
         quantised = network.quantise(latents, None if self.categories is None else self.categories[items])
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bool(self.run.bfloat16)):
             decoded = network.decoder(quantised.values).float()
         embedded = latents if settings.contrast_before_quantisation else quantised.values
         nothing = latents.new_zeros(())
@@ -191,7 +198,7 @@ class _Training:
         return [part.item() for part in parts], quantised, items
 
     def _encoded(self, vectors: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bool(self.run.bfloat16)):
             latents: Tensor = self.network.encoder(vectors).float()
         return latents
 

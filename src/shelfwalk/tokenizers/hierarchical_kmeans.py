@@ -28,7 +28,7 @@ from shelfwalk.tokenizers.item_tokenizer import (
     vectors_to_fit,
 )
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
-from shelfwalk.tokenizers.residual_kmeans import fit_codebooks, sampled_rows
+from shelfwalk.tokenizers.residual_kmeans import ITERATIONS, fit_codebooks, sampled_rows
 from shelfwalk.tokenizers.residual_quantisation import Points, nearest_codes
 from shelfwalk.tokenizers.tokenizer_files import load_arrays, read_description, save_arrays, write_description
 
@@ -58,7 +58,7 @@ class HierarchicalKMeansTokenizer:
 
     kind = "hierarchical-kmeans"
 
-    def __init__(self, level_sizes: tuple[int, ...] = (32, 32, 32), *, seed: int = 0, iterations: int = 20) -> None:
+    def __init__(self, level_sizes: tuple[int, ...], *, seed: int = 0, iterations: int = ITERATIONS) -> None:
         self.seed = seed
         self.iterations = iterations
         self._asked_sizes = checked_level_sizes(tuple(level_sizes))

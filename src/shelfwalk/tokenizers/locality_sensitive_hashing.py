@@ -35,7 +35,7 @@ class LSHTokenizer:
 
     kind = "lsh"
 
-    def __init__(self, level_sizes: tuple[int, ...] = (256, 256, 256), *, seed: int = 0) -> None:
+    def __init__(self, level_sizes: tuple[int, ...], *, seed: int = 0) -> None:
         """Raises UserError for a level whose codes are not those of some number of hyperplanes, a power of two."""
         self.level_sizes = checked_level_sizes(tuple(level_sizes))
         self.seed = seed

@@ -35,7 +35,7 @@ class RandomTokenizer:
 
     kind = "random"
 
-    def __init__(self, level_sizes: tuple[int, ...] = (256, 256, 256), *, seed: int = 0) -> None:
+    def __init__(self, level_sizes: tuple[int, ...], *, seed: int = 0) -> None:
         """Raises UserError for sizes that make no identifier."""
         self.level_sizes = checked_level_sizes(tuple(level_sizes))
         self.seed = seed

@@ -30,6 +30,8 @@ from shelfwalk.tokenizers.learning_pairs import LearningPairs
 from shelfwalk.tokenizers.residual_quantisation import Codebook, Points, distinct_rows, nearest_codes, residual_codes
 from shelfwalk.tokenizers.tokenizer_files import load_arrays, read_description, save_arrays, write_description
 
+ITERATIONS = 20
+"""Of each k-means, unless one is asked for with others."""
 FEWEST_SAMPLED_POINTS = 131_072
 SAMPLED_POINTS_A_CODE = 256
 """k-means learns from all points of a catalogue up to these bounds (the larger one), and from a sample beyond."""
@@ -49,7 +51,11 @@ def sampled_rows(points: Points, level_sizes: tuple[int, ...], seed: int) -> Poi
 
 
 def fit_codebooks(
-    points: Points, level_sizes: tuple[int, ...], seed: int, iterations: int, progress: Progress | None = None
+    points: Points,
+    level_sizes: tuple[int, ...],
+    seed: int,
+    iterations: int = ITERATIONS,
+    progress: Progress | None = None,
 ) -> tuple[Codebook, ...]:
     """Learn one codebook a level, float32 [at most the level's size, d]; `points` is used up.
 
@@ -105,7 +111,7 @@ class ResidualKMeansTokenizer:
 
     kind = "residual-kmeans"
 
-    def __init__(self, level_sizes: tuple[int, ...] = (256, 256, 256), *, seed: int = 0, iterations: int = 20) -> None:
+    def __init__(self, level_sizes: tuple[int, ...], *, seed: int = 0, iterations: int = ITERATIONS) -> None:
         self.seed = seed
         self.iterations = iterations
         self._asked_sizes = checked_level_sizes(tuple(level_sizes))

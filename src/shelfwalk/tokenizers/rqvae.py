@@ -16,7 +16,7 @@ from shelfwalk.tokenizers.item_tokenizer import Codes, Progress, Vectors, checke
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
 from shelfwalk.tokenizers.residual_quantisation import Codebook, residual_codes
 from shelfwalk.tokenizers.rqvae_encoder import Layer, latents_of
-from shelfwalk.tokenizers.rqvae_settings import EpochLoss, RQVAESettings
+from shelfwalk.tokenizers.settings import RqVaeSettings
 from shelfwalk.tokenizers.tokenizer_files import (
     load_arrays,
     read_description,
@@ -24,6 +24,7 @@ from shelfwalk.tokenizers.tokenizer_files import (
     settings_of,
     write_description,
 )
+from shelfwalk.tokenizers.training_run import EpochLoss, TrainingRun, described, run_of
 
 
 class RQVAETokenizer:
@@ -31,8 +32,9 @@ class RQVAETokenizer:
 
     kind = "rqvae"
 
-    def __init__(self, settings: RQVAESettings | None = None) -> None:
-        self.settings = settings or RQVAESettings()
+    def __init__(self, settings: RqVaeSettings | None = None, run: TrainingRun | None = None) -> None:
+        self.settings = settings or RqVaeSettings()
+        self.run = run or TrainingRun()
         self.losses: tuple[EpochLoss, ...] = ()
         """One for each epoch of training."""
         self._layers: tuple[Layer, ...] = ()
@@ -62,7 +64,7 @@ class RQVAETokenizer:
         """See `ItemTokenizer.fit`; needs no pairs. Keeps a checkpoint of each epoch, and resumes to the same codes."""
         from shelfwalk.tokenizers.rqvae_training import train_rqvae
 
-        trained = train_rqvae(vectors_to_fit(items, vectors), self.settings, progress, checkpoints)
+        trained = train_rqvae(vectors_to_fit(items, vectors), self.settings, self.run, progress, checkpoints)
         self._layers, self._codebooks, self.losses = trained.layers, trained.codebooks, trained.losses
         return self
 
@@ -79,7 +81,7 @@ class RQVAETokenizer:
         save_arrays(folder, "encoder_bias", [bias for _, bias in self._layers])
         facts = {
             "level_sizes": self.level_sizes,
-            "settings": asdict(self.settings),
+            "settings": described(self.settings, self.run),
             "losses": [asdict(loss) for loss in self.losses],
         }
         write_description(folder, self.kind, facts)
@@ -88,7 +90,7 @@ class RQVAETokenizer:
     def open(cls, folder: Path) -> Self:
         """Read what `save` wrote; raises UserError if a file is missing or damaged."""
         facts = read_description(folder)
-        tokenizer = cls(settings_of(RQVAESettings, facts["settings"]))
+        tokenizer = cls(settings_of(RqVaeSettings, facts["settings"]), run_of(facts["settings"]))
         tokenizer.losses = tuple(EpochLoss(**loss) for loss in facts["losses"])
         tokenizer._codebooks = load_arrays(folder, "codebook", len(tokenizer.settings.level_sizes))
         layers = len(tokenizer.settings.hidden_widths) + 1

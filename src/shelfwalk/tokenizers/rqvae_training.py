@@ -11,7 +11,7 @@ items drawn at random, a common remedy that TIGER does not name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +30,9 @@ from shelfwalk.tokenizers.residual_kmeans import fit_codebooks, sampled_rows
 from shelfwalk.tokenizers.residual_quantisation import Codebook
 from shelfwalk.tokenizers.rqvae_encoder import Layer, latents_of
 from shelfwalk.tokenizers.rqvae_network import RQVAENetwork, RQVAEPass, layers_of
-from shelfwalk.tokenizers.rqvae_settings import EpochLoss, RQVAESettings
+from shelfwalk.tokenizers.settings import RqVaeSettings
 from shelfwalk.tokenizers.torch_threads import torch_threads
+from shelfwalk.tokenizers.training_run import WEIGHT_DECAY, EpochLoss, TrainingRun, described
 
 _CHECKPOINT = "rqvae.safetensors"
 
@@ -46,30 +47,34 @@ class TrainedRQVAE:
 
 
 def train_rqvae(
-    vectors: Vectors, settings: RQVAESettings, progress: Progress | None = None, checkpoints: Path | None = None
+    vectors: Vectors,
+    settings: RqVaeSettings,
+    run: TrainingRun,
+    progress: Progress | None = None,
+    checkpoints: Path | None = None,
 ) -> TrainedRQVAE:
     """Train on `vectors`, which may be memory-mapped, or finish the training that `checkpoints` holds.
 
     A level has fewer codes than asked for where the start has fewer different residuals.
     """
-    bfloat16 = bfloat16_is_faster() if settings.bfloat16 is None else settings.bfloat16
-    facts = {**asdict(settings), "bfloat16": bfloat16}
-    fingerprint = training_fingerprint(facts, [vectors]) if checkpoints else ""
-    network = _untrained_network(vectors.shape[1], settings)
+    if run.bfloat16 is None:
+        run = replace(run, bfloat16=bfloat16_is_faster())
+    fingerprint = training_fingerprint(described(settings, run), [vectors]) if checkpoints else ""
+    network = _untrained_network(vectors.shape[1], settings, run.seed)
     checkpoint = read_checkpoint(checkpoints / _CHECKPOINT, fingerprint) if checkpoints else None
     losses = list[EpochLoss]()
     if checkpoint is None:
-        _start_codebooks(network, vectors, settings)
+        _start_codebooks(network, vectors, settings.level_sizes, run.seed)
     else:
         _restore(network, checkpoint)
         losses = [EpochLoss(**loss) for loss in checkpoint.figures]
-    optimizer = _optimizer(network, settings)
+    optimizer = _optimizer(network, settings.learning_rate)
     if checkpoint is not None:
         checkpoint.restore_optimizer(optimizer)
     _report(progress, len(losses), settings)
     while len(losses) < settings.epochs:
-        with torch_threads(settings.threads):
-            losses.append(_train_epoch(network, optimizer, vectors, settings, bfloat16, len(losses)))
+        with torch_threads(run.threads):
+            losses.append(_train_epoch(network, optimizer, vectors, settings, run, len(losses)))
         if checkpoints:
             told = [asdict(loss) for loss in losses]
             write_checkpoint(checkpoints / _CHECKPOINT, fingerprint, network, optimizer, told)
@@ -78,15 +83,15 @@ def train_rqvae(
     return TrainedRQVAE(layers_of(network.encoder), codebooks, tuple(losses))
 
 
-def _report(progress: Progress | None, done: int, settings: RQVAESettings) -> None:
+def _report(progress: Progress | None, done: int, settings: RqVaeSettings) -> None:
     if progress is not None:
         progress("RQ-VAE epochs", done, settings.epochs)
 
 
-def _untrained_network(dimensions: int, settings: RQVAESettings) -> RQVAENetwork:
+def _untrained_network(dimensions: int, settings: RqVaeSettings, seed: int) -> RQVAENetwork:
     # torch draws the first weights from its global generator only: use it, and leave it as it was.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(seed)
         return RQVAENetwork([dimensions, *settings.hidden_widths, settings.latent_width])
 
 
@@ -96,39 +101,39 @@ def _restore(network: RQVAENetwork, checkpoint: Checkpoint) -> None:
     network.load_state_dict(checkpoint.weights)
 
 
-def _start_codebooks(network: RQVAENetwork, vectors: Vectors, settings: RQVAESettings) -> None:
-    sample = sampled_rows(vectors, settings.level_sizes, settings.seed)
+def _start_codebooks(network: RQVAENetwork, vectors: Vectors, level_sizes: tuple[int, ...], seed: int) -> None:
+    sample = sampled_rows(vectors, level_sizes, seed)
     # In numpy, where equal vectors have equal latents: a level must not take rounding for differences.
     latents = latents_of(sample, layers_of(network.encoder))
-    codebooks = fit_codebooks(latents, settings.level_sizes, settings.seed, settings.kmeans_iterations)
+    codebooks = fit_codebooks(latents, level_sizes, seed)
     network.codebooks.extend(nn.Parameter(torch.from_numpy(codebook)) for codebook in codebooks)
 
 
-def _optimizer(network: RQVAENetwork, settings: RQVAESettings) -> torch.optim.AdamW:
+def _optimizer(network: RQVAENetwork, learning_rate: float) -> torch.optim.AdamW:
     perceptrons = [*network.encoder.parameters(), *network.decoder.parameters()]
     groups = [
-        {"params": perceptrons, "weight_decay": settings.weight_decay},
+        {"params": perceptrons, "weight_decay": WEIGHT_DECAY},
         # Decay would pull the codes away from the residuals whose mean they are.
         {"params": list(network.codebooks.parameters()), "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    return torch.optim.AdamW(groups, lr=learning_rate)
 
 
 def _train_epoch(
     network: RQVAENetwork,
     optimizer: torch.optim.AdamW,
     vectors: Vectors,
-    settings: RQVAESettings,
-    bfloat16: bool,
+    settings: RqVaeSettings,
+    run: TrainingRun,
     epoch: int,
 ) -> EpochLoss:
-    random = np.random.default_rng((settings.seed, epoch))
+    random = np.random.default_rng((run.seed, epoch))
     use = [torch.zeros(len(codebook), dtype=torch.int64) for codebook in network.codebooks]
     # Batches of nearly equal size: a small last one would make a noisy step and a poor source of new codes.
     batches = np.array_split(random.permutation(len(vectors)), -(-len(vectors) // settings.batch))
     parts = np.empty((len(batches), 3))
     for number, rows in enumerate(batches):
-        result = network(torch.from_numpy(np.asarray(vectors[rows])), bfloat16=bfloat16)
+        result = network(torch.from_numpy(np.asarray(vectors[rows])), bfloat16=bool(run.bfloat16))
         loss = result.reconstruction + result.codebook + settings.commitment * result.commitment
         optimizer.zero_grad()
         loss.backward()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,18 +16,18 @@ import numpy.typing as npt
 
 from shelfwalk.errors import UserError
 from shelfwalk.files import write_whole
+from shelfwalk.settings import Settings
 
 DESCRIPTION = "tokenizer.json"
 _FORMAT = 1
 
 
-_Settings = TypeVar("_Settings")
+_Settings = TypeVar("_Settings", bound=Settings)
 
 
 def settings_of(kind: type[_Settings], described: Mapping[str, Any]) -> _Settings:
-    """The settings, a dataclass, that a description holds: JSON knows no tuples, so its lists are made tuples again."""
-    values = {field.name: described[field.name] for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    """The settings among what a description holds; the others are as where nothing is said."""
+    return kind(**{name: value for name, value in described.items() if name in kind.model_fields})
 
 
 def write_description(folder: Path, kind: str, facts: Mapping[str, Any]) -> None:
