@@ -61,9 +61,18 @@ class CappedTokenizer:
     def capped_share(self) -> float:
         """The share of all known items whose cluster is split; raises ValueError before fitting."""
         codes = self.registry.codes
-        keys = self._keys(self._plain(codes, self.tokens))
+        keys = self._keys(self.without_groups(codes))
         split = np.unique(keys[self.tokens.group_of(codes[:, -1]) != WHOLE])
         return float(np.isin(keys, split).mean())
+
+    def without_groups(self, identifiers: Codes) -> Codes:
+        """The codes of the inner tokeniser that identifiers [items, levels] stand for, of its own `level_sizes`.
+
+        A group is drawn by lot and says nothing of an item, so the use of levels is measured on these: neither tokens
+        of groups nor spare ones are codes that the tokeniser could have used. Raises ValueError before fitting.
+        """
+        last = self.tokens.code_of(identifiers[:, -1])
+        return np.column_stack((identifiers[:, :-1], last)).astype(np.int32)
 
     def fit(
         self,
@@ -100,7 +109,7 @@ class CappedTokenizer:
         registry, tokens = self.registry, self.tokens.copy()
         item_ids, codes = ids_of(items), self.inner.encode(items, vectors)
         rows = registry.rows_of(item_ids)
-        held = self._plain(registry.codes, tokens)
+        held = self.without_groups(registry.codes)
         staying = rows >= 0
         staying[staying] = (held[rows[staying]] == codes[staying]).all(axis=1)
         identifiers = np.where(staying[:, None], registry.codes[np.maximum(rows, 0)], codes) if len(held) else codes
@@ -153,11 +162,6 @@ class CappedTokenizer:
 
     def _keys(self, codes: Codes) -> npt.NDArray[np.int64]:
         return path_keys(codes, self.inner.level_sizes)
-
-    @staticmethod
-    def _plain(identifiers: Codes, tokens: GroupTokens) -> Codes:
-        """The codes without groups."""
-        return np.column_stack((identifiers[:, :-1], tokens.code_of(identifiers[:, -1]))).astype(np.int32)
 
 
 class _Sizes:

@@ -57,6 +57,7 @@ class TokenizerDiagnosis:
     """The use of every level, and how items share identifiers; a cluster is all items of one identifier."""
 
     levels: tuple[LevelUse, ...]
+    """Where clusters are capped, of the codes that groups are of."""
     items: int
     identifiers: int
     """Different ones in use."""
