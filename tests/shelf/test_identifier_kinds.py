@@ -75,6 +75,8 @@ def test_a_cqsid_shelf_whose_categories_go_deeper_than_its_first_level(
         "4 categories, 100.0% of items have one; those below level 1 of the tree count not"
     )
     assert dict(shelf.facts())["in split clusters"].endswith("% of items")
+    facts["tokenizer"]["above_cap"] = 1_234
+    assert dict(shelf.facts())["in split clusters"].endswith("% of items; 1,234 items above the cap")
     for query in ("usb hub", "something warm to read by"):
         assert len(shelf.search(query, 5, "generative").results) == 5
 

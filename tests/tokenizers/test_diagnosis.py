@@ -162,6 +162,8 @@ def test_the_share_in_capped_clusters_is_told_where_clusters_are_capped() -> Non
     assert "split into groups" not in sharing_sentence(plain)
     capped = replace(plain, capped_share=0.25)
     assert capped.to_json()["capped_share"] == 0.25
+    assert "above_cap" not in capped.to_json()
+    assert replace(capped, above_cap=3).to_json()["above_cap"] == 3
     assert "25.0% of the items are in clusters that are split into groups." in sharing_sentence(capped)
 
 

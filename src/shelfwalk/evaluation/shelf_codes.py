@@ -20,8 +20,8 @@ from shelfwalk.tokenizers.shortened import ShortenedTokenizer
 def codes_by_level(shelf: Shelf) -> tuple[Codes, tuple[int, ...]]:
     """The codes of all items of a shelf by the level that they are of, int32 [items, levels], and the level sizes.
 
-    Where a repair has taken a level from some identifiers, it is −1 there. Where clusters are capped, an item of a group
-    has the code that the group is of, and the last level is as large as before groups got tokens of it. Raises
+    Where a repair has taken a level from some identifiers, it is −1 there. Where clusters are capped, an item of a
+    group has the code that the group is of, and the last level is as large as before groups got tokens of it. Raises
     UserError for a shelf without identifiers.
     """
     if not shelf.is_generative:

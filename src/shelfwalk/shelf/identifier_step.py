@@ -73,9 +73,9 @@ def _pairs_to_learn_from(settings: TokenizerSettings, vectors: Vectors, pairs: T
 
 
 def _told_of_capped(diagnosis: TokenizerDiagnosis, tokenizer: CappedTokenizer, codes: Codes) -> TokenizerDiagnosis:
-    """The diagnosis with the share of items in split clusters, and the use of levels as it is without groups."""
+    """The diagnosis with what the cap did, and with the use of levels as it is without groups."""
     levels = diagnose(tokenizer.without_groups(codes), tokenizer.inner.level_sizes).levels
-    return replace(diagnosis, levels=levels, capped_share=tokenizer.capped_share())
+    return replace(diagnosis, levels=levels, capped_share=tokenizer.capped_share(), above_cap=tokenizer.above_cap())
 
 
 def _category_facts(items: pa.Table, settings: TokenizerSettings) -> dict[str, Any]:

@@ -66,6 +66,8 @@ class TokenizerDiagnosis:
     largest_cluster: int
     capped_share: float | None = None
     """Items whose cluster was too large and is split into groups, where clusters are capped."""
+    above_cap: int = 0
+    """Items that are more than a capped cluster may hold, as no group was left for them."""
     shortened_share: float = 0.0
     """Items whose identifier lacks a level that others have."""
 
@@ -85,8 +87,10 @@ class TokenizerDiagnosis:
         return self.items / self.identifiers
 
     def to_json(self) -> dict[str, Any]:
-        """All figures but the counts, as JSON values; shares of capped and of shortened only where there are any."""
-        capped = {} if self.capped_share is None else {"capped_share": self.capped_share}
+        """All figures but the counts, as JSON values; those of capped and of shortened only where there are any."""
+        capped: dict[str, float] = {} if self.capped_share is None else {"capped_share": self.capped_share}
+        if self.above_cap:
+            capped["above_cap"] = self.above_cap
         shortened = {"shortened_share": self.shortened_share} if self.shortened_share else {}
         return {
             **capped,
