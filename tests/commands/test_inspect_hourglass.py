@@ -17,6 +17,8 @@ from shelfwalk.commands.hourglass import codes_by_level, print_hourglass
 from shelfwalk.errors import UserError
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.shelf import Shelf
+from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
+from shelfwalk.tokenizers.cluster_cap import FEWEST_SPARE, CapRule
 from shelfwalk.tokenizers.end_codes import with_end_codes
 from shelfwalk.tokenizers.hourglass import hourglass_sentence, measure_hourglass
 from shelfwalk.tokenizers.item_tokenizer import ItemTokenizer
@@ -45,7 +47,7 @@ def shelf_of(tokenizer: ItemTokenizer, folder: Path) -> tuple[Shelf, npt.NDArray
     parts = SimpleNamespace(
         is_generative=True, generative=SimpleNamespace(trie=trie), items=items, recorded=facts, folder=folder
     )
-    inner = tokenizer.inner if isinstance(tokenizer, ShortenedTokenizer) else tokenizer
+    inner = tokenizer.inner if isinstance(tokenizer, ShortenedTokenizer | CappedTokenizer) else tokenizer
     return parts, inner.encode(items, vectors)  # type: ignore[return-value]
 
 
@@ -69,6 +71,19 @@ def test_codes_that_moved_up_are_told_as_those_of_their_level(tmp_path: Path) ->
     assert np.array_equal(found[:, [0, 2]], codes[:, [0, 2]])
     assert set(found[found[:, 1] < 0, 1].tolist()) == {-1}
     assert "taking codes" not in printed(shelf), "a sweep of what is taken away already"
+
+
+@pytest.mark.parametrize("largest", [5, 25, 200])
+def test_a_cap_changes_nothing_of_how_levels_are_used(tmp_path: Path, largest: int) -> None:
+    """Whether it splits nearly every cluster, some, or none and leaves spare tokens only."""
+    sizes = (4, 3, 3)
+    plain, codes = shelf_of(ResidualKMeansTokenizer(sizes), tmp_path / "plain")
+    capped, _ = shelf_of(CappedTokenizer(ResidualKMeansTokenizer(sizes), CapRule(largest)), tmp_path / "capped")
+    assert capped.recorded["level_sizes"][-1] >= 3 + FEWEST_SPARE
+    found, found_sizes = codes_by_level(capped)
+    assert np.array_equal(found, codes)
+    assert found_sizes == sizes
+    assert printed(capped) == printed(plain)
 
 
 def test_the_tables_hold_every_figure(tmp_path: Path) -> None:

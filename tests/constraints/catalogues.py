@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from plain_trie import PlainTrie, Prefix
 
 from shelfwalk.constraints.constraint import END, Constraint, TokenSets
-from shelfwalk.constraints.plain_trie import PlainTrie, Prefix
 
 Codes = npt.NDArray[np.int32]
 

@@ -9,11 +9,11 @@ import pytest
 from catalogues import Codes, assert_same_walk, path_of, plain_trie, sets_of, state_of, whole_paths
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_trie import PlainTrie, Prefix
 
 from shelfwalk.constraints.constraint import END
 from shelfwalk.constraints.item_filter import ItemFilter
 from shelfwalk.constraints.live_trie import LiveTrie, Snapshot
-from shelfwalk.constraints.plain_trie import PlainTrie, Prefix
 from shelfwalk.constraints.trie import Trie
 from shelfwalk.errors import UserError
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shelfwalk.data.pseudo_queries import PseudoQuerySettings, held_out_queries, make_pseudo_queries
+from shelfwalk.data import pseudo_queries
+from shelfwalk.data.pseudo_queries import PseudoQuerySettings, each_pseudo_query, held_out_queries, make_pseudo_queries
 from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.data.tables import ITEMS
 
@@ -124,6 +125,18 @@ def test_the_same_seed_makes_the_same_pairs_however_the_table_is_cut(records: li
     assert again.queries == whole.queries
     assert again.query_rows.tolist() == whole.query_rows.tolist()
     assert again.item_rows.tolist() == whole.item_rows.tolist()
+
+
+@pytest.mark.parametrize("most_items", [20, 30])
+def test_pairs_do_not_depend_on_how_many_items_are_read_at_a_time(
+    most_items: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = items_of(*({"title": f"red hub{'x' * row}y of steel", "brand": "Altomar"} for row in range(30)))
+    asked = items, PseudoQuerySettings(most_items=most_items), 3
+    whole = list(each_pseudo_query(*asked))
+    monkeypatch.setattr(pseudo_queries, "_BLOCK", 7)
+    assert list(each_pseudo_query(*asked)) == whole
+    assert len({row for _, row in whole}) == most_items
 
 
 def test_another_seed_makes_other_pairs() -> None:

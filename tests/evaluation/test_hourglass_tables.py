@@ -83,6 +83,8 @@ def test_the_tables_tell_the_means_and_the_range_over_seeds(folder: Path) -> Non
     lines = read_measurements(folder / "hourglass" / "codes.jsonl", KIND)
     ginis = [line["levels"][1]["gini"] for line in lines]
     assert f"{np.mean(ginis):.3f} ({min(ginis):.3f}–{max(ginis):.3f})" in text
+    deviations = [np.mean([line["levels"][level]["standard_deviation"] for line in lines]) for level in range(3)]
+    assert f"| {', '.join(f'{deviation:.0f}' for deviation in deviations)} |" in text
     assert f"{sum(line['waist'] == 2 for line in lines)} of 2" in text
     collisions = np.mean([line["cures"][1]["collision_rate"] for line in lines])
     assert f"| made up | 4 × 16 × 16 | level removed | 100.0% | {collisions:.1%} |" in text

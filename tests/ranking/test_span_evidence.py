@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_span_evidence import Span, plain_span_evidence
 
 from shelfwalk.constraints.fm_index import FMIndex
 from shelfwalk.constraints.span_index import SpanIndex
 from shelfwalk.constraints.suffix_array_index import SuffixArrayIndex
 from shelfwalk.constraints.token_sequences import TokenSequences
-from shelfwalk.ranking.plain_span_evidence import Span, plain_span_evidence
 from shelfwalk.ranking.span_evidence import EvidenceSettings, SpanEvidence, span_evidence, span_weights
 
 VOCABULARY = 9

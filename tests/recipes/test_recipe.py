@@ -281,6 +281,22 @@ def test_no_epoch_to_learn_codes_in() -> None:
         parse_recipe(text, "x")
 
 
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ("category_contrast = 0.1\nforce_category = false", "tokenizer: category_contrast is of level 1's categories"),
+        ("query_commitment = 1.0\ncontrast = 0.0", "tokenizer: query_commitment draws queries to codes"),
+        ("query_commitment = 1.0\ncontrast_before_quantisation = true", "tokenizer: query_commitment draws queries"),
+    ],
+)
+def test_a_weight_of_what_is_not_there(settings: str, complaint: str) -> None:
+    kind = 'name = "mine"\n[tokenizer]\nkind = "cqsid"\n'
+    with pytest.raises(UserError, match=complaint):
+        parse_recipe(f"{kind}{settings}\n", "x")
+    for line in settings.splitlines():
+        assert parse_recipe(f"{kind}{line}\n", "x").tokenizer is not None, "one without the other is sound"
+
+
 def test_a_recipe_cannot_be_changed_in_place() -> None:
     with pytest.raises(ValidationError):
         load_recipe("tiger").training.steps = 3

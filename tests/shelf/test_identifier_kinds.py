@@ -20,6 +20,7 @@ from shelfwalk.shelf.identifier_step import _pairs_to_learn_from
 from shelfwalk.shelf.pair_step import TrainingPairs
 from shelfwalk.shelf.training_tables import TrainingTables
 from shelfwalk.shelf.vectors import Vectors
+from shelfwalk.tokenizers.hourglass import measure_hourglass
 from small_shop import SmallShop
 
 CQSID = {
@@ -65,10 +66,17 @@ def test_a_cqsid_shelf_whose_categories_go_deeper_than_its_first_level(
     assert facts["category_level"] == {"depth": 1, "deepest": 2, "categories": 4, "known_share": 1.0}
     assert facts["level_sizes"][:2] == [4, 4]
     assert 0 < facts["tokenizer"]["capped_share"] <= 1
+    found, sizes = codes_by_level(shelf)
+    assert sizes == (4, 4, 4)
+    assert facts["level_sizes"][2] > 4
+    hourglass = measure_hourglass(found, sizes)
+    assert [level["gini"] for level in facts["tokenizer"]["levels"]] == [level.use.gini for level in hourglass.levels]
     assert dict(shelf.facts())["first level"] == (
         "4 categories, 100.0% of items have one; those below level 1 of the tree count not"
     )
     assert dict(shelf.facts())["in split clusters"].endswith("% of items")
+    facts["tokenizer"]["above_cap"] = 1_234
+    assert dict(shelf.facts())["in split clusters"].endswith("% of items; 1,234 items above the cap")
     for query in ("usb hub", "something warm to read by"):
         assert len(shelf.search(query, 5, "generative").results) == 5
 

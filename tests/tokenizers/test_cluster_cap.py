@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from shelfwalk.errors import UserError
 from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
-from shelfwalk.tokenizers.cluster_cap import CapRule, GroupTokens, group_with_room
+from shelfwalk.tokenizers.cluster_cap import FEWEST_SPARE, CapRule, GroupTokens, group_with_room
 from shelfwalk.tokenizers.diagnosis import diagnose
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.saved_tokenizer import open_tokenizer
@@ -64,6 +65,7 @@ def test_the_published_groups(items: int, groups: int, largest: int) -> None:
     assert (len(sizes), max(sizes)) == (groups, largest)
     assert max(sizes) - min(sizes) <= 1
     assert tokenizer.capped_share() == (0.0 if items <= 50 else 1.0)
+    assert tokenizer.above_cap() == max(items - 5_000, 0)
 
 
 @given(st.integers(1, 700), st.integers(1, 60), st.integers(1, 12))
@@ -127,7 +129,32 @@ def test_a_whole_cluster_keeps_its_items_and_gets_groups_beside_them() -> None:
 
 def test_there_are_never_more_groups_than_allowed() -> None:
     tokenizer = CappedTokenizer(GivenCodes(), CapRule(largest=2, most_groups=3)).fit(*table(named(2)))
-    assert sizes_of(tokenizer.encode(*table(named(9)))) == [3, 3, 3]
+    with pytest.warns(UserWarning, match="3 items, 3 more than before, are above the cap of 2"):
+        assert sizes_of(tokenizer.encode(*table(named(9)))) == [3, 3, 3]
+
+
+def test_items_for_whose_group_no_token_is_left_are_told() -> None:
+    tokenizer = CappedTokenizer(GivenCodes()).fit(*table(named(1)))
+    room = 50 + FEWEST_SPARE * 50
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tokenizer.encode(*table(named(room)))
+    assert tokenizer.above_cap() == 0
+    with pytest.warns(UserWarning, match="40 items, 40 more than before, are above the cap of 50"):
+        identifiers = tokenizer.encode(*table(named(room + 40)))
+    assert sum(max(size - 50, 0) for size in sizes_of(identifiers)) == tokenizer.above_cap() == 40
+    assert max(sizes_of(identifiers)) - min(sizes_of(identifiers)) <= 3, "they are spread over all groups"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tokenizer.encode(*table(named(room + 40)))
+    with pytest.warns(UserWarning, match="41 items, 1 more than before"):
+        tokenizer.encode(*table(named(1, first=room + 40)))
+
+
+def test_a_group_that_all_items_left_is_filled_before_a_new_one_is_made() -> None:
+    tokens = GroupTokens(3, [(2, 1), (2, 2)], room=5)
+    assert group_with_room({2: 5}, CapRule(5), tokens, 2) == 1
+    assert group_with_room({0: 5, 2: 5}, CapRule(5), tokens, 2) == 1
 
 
 def test_without_a_token_left_the_smallest_group_grows() -> None:

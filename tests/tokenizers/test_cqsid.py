@@ -173,6 +173,29 @@ def test_with_a_commitment_of_their_own_queries_stay_near_their_codes(fitted: tu
     assert length(None) > 1.5 * length(1.0)
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_the_contrast_between_categories_draws_items_of_one_together(before: bool) -> None:
+    """Items look alike by their loud style; their category is the quiet rest of them."""
+    random = np.random.default_rng(1)
+    style, category = random.integers(4, size=(2, 400))
+    noise = 0.05 * random.normal(size=(400, 16))
+    vectors = (np.eye(16)[style] + 0.4 * np.eye(16)[8 + category] + noise).astype(np.float32)
+    data = CQSIDData(vectors, category.astype(np.int32), None)
+    settings = replace(SMALL, level_sizes=(4, 4), epochs=20, contrast_before_quantisation=before)
+
+    def nearness(weight: float) -> float:
+        """By how much the mean cosine of items' latents is greater within categories than between them."""
+        trained = train_cqsid(data, replace(settings, category_contrast=weight))
+        first, last = trained.losses[1].category_contrast, trained.losses[-1].category_contrast
+        assert last < 0.9 * first if weight else first == last == 0
+        latents = latents_of(vectors, trained.layers)
+        latents /= np.linalg.norm(latents, axis=1, keepdims=True)
+        cosines, same = latents @ latents.T, category[:, None] == category
+        return float(cosines[same].mean() - cosines[~same].mean())
+
+    assert nearness(1.0) > nearness(0.0) + 0.3
+
+
 def test_without_the_loss_queries_say_only_how_often_an_item_is_seen(fitted: tuple[CQSIDTokenizer, Shop]) -> None:
     items, vectors, pairs = fitted[1]
     settings = small(contrast=0.0)

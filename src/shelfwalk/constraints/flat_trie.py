@@ -8,7 +8,7 @@ A path may end where others go on. It then takes the token `END` (−1, before e
 down to the last level, so that every complete path is a leaf and one search serves identifiers of every length; that
 costs a short path one node for each level it lacks. Where all identifiers have one length there is no `END`.
 
-A step is compiled (`trie_kernels`); `plain_trie` has the same in dictionaries, which tests hold against it.
+A step is compiled (`trie_kernels`); tests hold it against the same in dictionaries.
 """
 
 from __future__ import annotations

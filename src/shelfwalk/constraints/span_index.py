@@ -29,7 +29,6 @@ from shelfwalk.constraints.token_sequences import TokenSequences
 
 States = npt.NDArray[np.int64]
 LOW, HIGH, LENGTH = 0, 1, 2
-STATE_WIDTH = 3
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ from shelfwalk.settings import Settings
 _WORD = re.compile(r"[^\W_][\w.\-/+&']*")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _DESCRIPTION_WORDS = 40
+_BLOCK = 4_096
+"""Items whose texts are read at a time."""
 _PIECE_LENGTHS = (0.3, 0.4, 0.2, 0.1)
 """Shares of pieces of 1, 2, 3 and 4 words: most queries of a shop have one or two."""
 
@@ -45,17 +47,22 @@ class PseudoQuerySettings(Settings):
 
 def make_pseudo_queries(items: pa.Table, settings: PseudoQuerySettings, seed: int) -> QueryItemPairs:
     """Make the pseudo-queries of a catalogue; the same items, settings and seed give the same pairs."""
+    return QueryItemPairs.of(each_pseudo_query(items, settings, seed))
+
+
+def each_pseudo_query(items: pa.Table, settings: PseudoQuerySettings, seed: int) -> Iterator[tuple[str, int]]:
+    """The pseudo-queries one after another, each with the row of its item: whether there is any is soon known."""
     generator = np.random.default_rng(seed)
     rows = np.arange(len(items))
     if len(items) > settings.most_items:
         rows = np.sort(generator.choice(rows, settings.most_items, replace=False))
-    columns = ("title", "description", "brand", "category", "attributes")
-    records = zip(*(items[column].take(pa.array(rows)).to_pylist() for column in columns), strict=True)
-    return QueryItemPairs.of(
-        (query, int(row))
-        for row, record in zip(rows, records, strict=True)
-        for query in _queries_of(record, settings, generator)
-    )
+    texts = items.select(("title", "description", "brand", "category", "attributes"))
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        records = zip(*(column.to_pylist() for column in texts.take(pa.array(block)).columns), strict=True)
+        for row, record in zip(block.tolist(), records, strict=True):
+            for query in _queries_of(record, settings, generator):
+                yield query, row
 
 
 def held_out_queries(count: int, share: float, seed: int) -> npt.NDArray[np.bool_]:

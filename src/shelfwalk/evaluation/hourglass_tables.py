@@ -43,10 +43,13 @@ def codes_tables(results: Path) -> str:
         raise UserError(f"There is no measurement in {folder / CODES}: run benchmarks/hourglass.py codes.")
     levels = Grid(
         "Use of the levels of residual k-means",
-        ("data", "vectors", "levels", "Gini 1", "Gini 2", "Gini 3", "entropy 1, 2, 3", "paths in use", "waist at 2"),
+        (
+            *("data", "vectors", "levels", "Gini 1", "Gini 2", "Gini 3", "entropy 1, 2, 3", "std 1, 2, 3"),
+            *("paths in use", "waist at 2"),
+        ),
         tuple(_level_row(group) for group in groups),
-        f"Means over {_seeds(groups)} seeds, in brackets the smallest and the largest. Waist: the seeds whose second "
-        "level is used less evenly than both others.",
+        f"Means over {_seeds(groups)} seeds, in brackets the smallest and the largest. Std: of the items a code; "
+        "only levels of one size compare. Waist: the seeds whose second level is used less evenly than both others.",
     )
     cures = Grid(
         "What the cures do to identifiers (text vectors)",
@@ -111,16 +114,21 @@ def _seeds(groups: Sequence[Lines]) -> str:
 def _level_row(group: Lines) -> tuple[str, ...]:
     first = group[0]
     ginis = [spread(line["levels"][level]["gini"] for line in group) for level in range(3)]
-    entropies = [float(np.mean([line["levels"][level]["entropy"] for line in group])) for level in range(3)]
     return (
         first["data"],
         first["vectors"],
         _shape(first),
         *ginis,
-        ", ".join(f"{entropy:.2f}" for entropy in entropies),
+        _mean_of_each_level(group, "entropy", ".2f"),
+        _mean_of_each_level(group, "standard_deviation", ".0f"),
         spread((line["levels"][2]["path_sparsity"] for line in group), ".2%"),
         f"{sum(line['waist'] == 2 for line in group)} of {len(group)}",
     )
+
+
+def _mean_of_each_level(group: Lines, name: str, form: str) -> str:
+    means = [float(np.mean([line["levels"][level][name] for line in group])) for level in range(3)]
+    return ", ".join(format(mean, form) for mean in means)
 
 
 def _cure_row(group: Lines, place: int) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ from shelfwalk.shelf.generations import CURRENT, open_for_building
 from shelfwalk.shelf.generator_step import train_generator
 from shelfwalk.shelf.identifier_step import fit_identifiers, refuse_unfit
 from shelfwalk.shelf.left_out import left_out
-from shelfwalk.shelf.pair_step import logged_pairs, make_pairs
+from shelfwalk.shelf.pair_step import logged_pairs, make_pairs, refuse_nothing_to_learn
 from shelfwalk.shelf.ranker_step import RankerInputs, labelled_pairs, train_ranker
 from shelfwalk.shelf.shopper_tower_step import train_towers_for_shoppers
 from shelfwalk.shelf.stage_examples import GeneratorInputs
@@ -66,8 +66,8 @@ def build_shelf(
     The same items, recipe, tables and seed give the same shelf, and a build that was interrupted goes on where it was.
     `threads` should be the cores that the build has to itself. `notice` is given a sentence on whatever is left out,
     when nothing is left to be refused and before anything takes long. Raises UserError for what a user can mend:
-    training queries that are evaluation queries, categories that cannot be a level of identifiers, a level that is
-    dead, a place that is no shelf.
+    training queries that are evaluation queries, nothing to train on, categories that cannot be a level of identifiers,
+    a level that is dead, a place that is no shelf.
     """
     if items.num_rows == 0:
         raise UserError("The catalogue is empty: give items with at least one row.")
@@ -80,6 +80,7 @@ def build_shelf(
         refuse_anonymous(tables.events)
     labelled = None if recipe.ranker is None else labelled_pairs(items, tables)
     logged = logged_pairs(items, tables)
+    refuse_nothing_to_learn(items, recipe, logged, seed)
     weights_folder = find_weights(recipe.encoder.model)
     fingerprint = _fingerprint(items, weights_folder, tables, seed)
     with open_for_building(out) as builder, _leaving_nothing_refused(out):

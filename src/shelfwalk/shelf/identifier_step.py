@@ -19,8 +19,9 @@ from shelfwalk.shelf.tokenizers_of_recipes import numbering_levels, tokenizer_of
 from shelfwalk.shelf.vectors import Vectors
 from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
 from shelfwalk.tokenizers.category_codes import CategoryCodes
-from shelfwalk.tokenizers.diagnosis import diagnose, refuse_dead_levels
+from shelfwalk.tokenizers.diagnosis import TokenizerDiagnosis, diagnose, refuse_dead_levels
 from shelfwalk.tokenizers.end_codes import with_end_codes
+from shelfwalk.tokenizers.item_tokenizer import Codes
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
 from shelfwalk.tokenizers.settings import CqSidSettings, TokenizerSettings
 
@@ -41,13 +42,13 @@ def fit_identifiers(
     tokenizer.fit(build.items, item_vectors, learnt_from, progress=build.progress, checkpoints=checkpoints)
     codes = tokenizer.encode(build.items, item_vectors)
     diagnosis = diagnose(codes, tokenizer.level_sizes)
-    if isinstance(tokenizer, CappedTokenizer):
-        diagnosis = replace(diagnosis, capped_share=tokenizer.capped_share())
     refuse_dead_levels(diagnosis, codes, item_vectors, exempt=numbering_levels(settings, codes.shape[1]))
     tokenizer.save(folder / layout.TOKENIZER)
     # The decoder knows identifiers of one length, so an end is a code to it.
     whole, sizes = with_end_codes(codes, tokenizer.level_sizes)
     Trie.build(whole, level_sizes=sizes).save(folder / layout.TRIE)
+    if isinstance(tokenizer, CappedTokenizer):
+        diagnosis = _told_of_capped(diagnosis, tokenizer, codes)
     facts = {"tokenizer": diagnosis.to_json(), "level_sizes": list(sizes)}
     return {**facts, **_category_facts(build.items, settings)}
 
@@ -69,6 +70,12 @@ def _pairs_to_learn_from(settings: TokenizerSettings, vectors: Vectors, pairs: T
         return None
     logged = pairs.of_source(pairs.train, logged=True)
     return LearningPairs(logged if settings.logged_pairs_only and len(logged) else pairs.train, vectors.queries())
+
+
+def _told_of_capped(diagnosis: TokenizerDiagnosis, tokenizer: CappedTokenizer, codes: Codes) -> TokenizerDiagnosis:
+    """The diagnosis with what the cap did, and with the use of levels as it is without groups."""
+    levels = diagnose(tokenizer.without_groups(codes), tokenizer.inner.level_sizes).levels
+    return replace(diagnosis, levels=levels, capped_share=tokenizer.capped_share(), above_cap=tokenizer.above_cap())
 
 
 def _category_facts(items: pa.Table, settings: TokenizerSettings) -> dict[str, Any]:

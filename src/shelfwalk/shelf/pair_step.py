@@ -16,10 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shelfwalk.data.leaks import check_no_leak
-from shelfwalk.data.pseudo_queries import held_out_queries, make_pseudo_queries
+from shelfwalk.data.pseudo_queries import each_pseudo_query, held_out_queries, make_pseudo_queries
 from shelfwalk.data.query_item_pairs import QueryItemPairs, pairs_from_events, pairs_from_judgements
 from shelfwalk.encoders.onnx import OnnxTextEncoder
 from shelfwalk.errors import UserError
+from shelfwalk.generators.settings import ItemStage
+from shelfwalk.recipes.recipe import Recipe
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
 from shelfwalk.shelf.steps import StepResult
@@ -47,6 +49,21 @@ def logged_pairs(items: pa.Table, tables: TrainingTables) -> QueryItemPairs:
     if tables.evaluation_queries is not None:
         check_no_leak(pairs.queries, tables.evaluation_queries["query"].to_pylist())
     return pairs
+
+
+def refuse_nothing_to_learn(items: pa.Table, recipe: Recipe, logged: QueryItemPairs, seed: int) -> None:
+    """Raise UserError, before anything takes long, where a recipe learns from pairs and there is none to be had."""
+    if len(logged) or not _learns_from_pairs(recipe):
+        return
+    if next(each_pseudo_query(items, recipe.pseudo_queries, seed), None) is None:
+        raise UserError(
+            "There is no pair of a query and an item to train on: give items titles with words, or a search log."
+        )
+
+
+def _learns_from_pairs(recipe: Recipe) -> bool:
+    stages = recipe.training.stages
+    return recipe.two_tower is not None or stages is None or not all(isinstance(stage, ItemStage) for stage in stages)
 
 
 def make_pairs(build: Build, vectors: StepResult, logged: QueryItemPairs, folder: Path) -> dict[str, Any]:

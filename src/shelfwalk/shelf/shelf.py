@@ -301,13 +301,14 @@ class Shelf:
             *(self._category_facts() if "category_level" in facts else ()),
             ("distinct identifiers", f"{diagnosis['distinct_share']:.1%} of items"),
             ("largest, mean cluster", f"{diagnosis['largest_cluster']:,}, {diagnosis['mean_cluster']:.1f} items"),
-            *(
-                [("in split clusters", f"{diagnosis['capped_share']:.1%} of items")]
-                if "capped_share" in diagnosis
-                else ()
-            ),
+            *(self._cap_facts() if "capped_share" in diagnosis else ()),
             ("in-cluster weights", _named(facts["in_cluster"]["weights"])),
         ]
+
+    def _cap_facts(self) -> list[tuple[str, str]]:
+        diagnosis = self.recorded["tokenizer"]
+        above = f"; {diagnosis['above_cap']:,} items above the cap" if "above_cap" in diagnosis else ""
+        return [("in split clusters", f"{diagnosis['capped_share']:.1%} of items{above}")]
 
     def _category_facts(self) -> list[tuple[str, str]]:
         level = self.recorded["category_level"]

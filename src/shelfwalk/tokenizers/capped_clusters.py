@@ -5,11 +5,13 @@ cluster is split: int32 [items, levels].
 
 When it is fitted, clusters are split at random (algorithm 1). An item keeps its group for as long as the codes of its
 vector stay the same. One that comes later goes where there is room (`group_with_room`), so a cluster that was whole
-keeps its items and gets groups beside them.
+keeps its items and gets groups beside them. Tokens for new groups are few: `above_cap` tells how many items the groups
+hold for which there was none, and a warning tells it when items come.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -61,9 +63,27 @@ class CappedTokenizer:
     def capped_share(self) -> float:
         """The share of all known items whose cluster is split; raises ValueError before fitting."""
         codes = self.registry.codes
-        keys = self._keys(self._plain(codes, self.tokens))
+        keys = self._keys(self.without_groups(codes))
         split = np.unique(keys[self.tokens.group_of(codes[:, -1]) != WHOLE])
         return float(np.isin(keys, split).mean())
+
+    def above_cap(self) -> int:
+        """How many of all known items are more than a cluster may hold; raises ValueError before fitting.
+
+        There are such where a cluster has more items than all groups together may hold, and where later items came for
+        whose group no token was left.
+        """
+        _, sizes = np.unique(path_keys(self.registry.codes, self.level_sizes), return_counts=True)
+        return int(np.maximum(sizes - self.rule.largest, 0).sum())
+
+    def without_groups(self, identifiers: Codes) -> Codes:
+        """The codes of the inner tokeniser that identifiers [items, levels] stand for, of its own `level_sizes`.
+
+        A group is drawn by lot and says nothing of an item, so the use of levels is measured on these: neither tokens
+        of groups nor spare ones are codes that the tokeniser could have used. Raises ValueError before fitting.
+        """
+        last = self.tokens.code_of(identifiers[:, -1])
+        return np.column_stack((identifiers[:, :-1], last)).astype(np.int32)
 
     def fit(
         self,
@@ -95,12 +115,13 @@ class CappedTokenizer:
     def encode(self, items: pa.Table, vectors: Vectors) -> Codes:
         """See `ItemTokenizer.encode`; items that were never encoded are registered, so save the tokeniser afterwards.
 
-        Raises ValueError as well if an item_id comes twice.
+        Warns where that puts more items above the cap, as no group is left for them. Raises ValueError as well if an
+        item_id comes twice.
         """
-        registry, tokens = self.registry, self.tokens.copy()
+        registry, tokens, above = self.registry, self.tokens.copy(), self.above_cap()
         item_ids, codes = ids_of(items), self.inner.encode(items, vectors)
         rows = registry.rows_of(item_ids)
-        held = self._plain(registry.codes, tokens)
+        held = self.without_groups(registry.codes)
         staying = rows >= 0
         staying[staying] = (held[rows[staying]] == codes[staying]).all(axis=1)
         identifiers = np.where(staying[:, None], registry.codes[np.maximum(rows, 0)], codes) if len(held) else codes
@@ -112,6 +133,12 @@ class CappedTokenizer:
             groups = self._groups_of_coming(ids, codes[coming], sizes, tokens)
             identifiers[coming] = _with_groups(codes[coming], groups, tokens)
         self._registry, self._tokens = registry.with_codes(item_ids, rows, identifiers), tokens
+        if (now := self.above_cap()) > above:
+            warnings.warn(
+                f"{now:,} items, {now - above:,} more than before, are above the cap of {self.rule.largest:,} items a"
+                " cluster, as no group is left for them: build the shelf again.",
+                stacklevel=2,
+            )
         return identifiers
 
     def save(self, folder: Path) -> None:
@@ -153,11 +180,6 @@ class CappedTokenizer:
 
     def _keys(self, codes: Codes) -> npt.NDArray[np.int64]:
         return path_keys(codes, self.inner.level_sizes)
-
-    @staticmethod
-    def _plain(identifiers: Codes, tokens: GroupTokens) -> Codes:
-        """The codes without groups."""
-        return np.column_stack((identifiers[:, :-1], tokens.code_of(identifiers[:, -1]))).astype(np.int32)
 
 
 class _Sizes:

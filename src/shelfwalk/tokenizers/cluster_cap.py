@@ -6,8 +6,9 @@ T · M = 5,000 items groups are larger than T.
 
 The publication appends the group's number to the index of the last level and does not say how a model reads that. Here
 (code, group) is a token of the last level of its own: the tokens up to the level's size stand for codes without a
-group, and those behind them for the pairs in use, by code and group. Spare tokens, as many again, are for groups that
-later items need.
+group, and those behind them for the pairs in use, by code and group. Spare tokens, as many again and at least 16, are
+for groups that later items need. They are so few because the generator has an output for each and learns none of them:
+a hundred for every code would be a last level of mostly such. Once they are taken, groups grow larger than T.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,7 @@ from shelfwalk.errors import UserError
 WHOLE = 0
 """The group of the items of a cluster that is not split; groups count from 1."""
 FEWEST_SPARE = 16
+"""Spare tokens where hardly any group is in use: part of the sizes of all levels that capped shelves are made with."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,13 @@ class GroupTokens:
 def group_with_room(sizes: dict[int, int], rule: CapRule, tokens: GroupTokens, code: int) -> int:
     """The group that one more item of a cluster goes to; `sizes` are the items of each group that the cluster has.
 
-    The smallest that is not full, else a new one; where there may be none, or no token is left for it, the smallest.
+    The smallest that is not full, else a new one, of the lowest number that is free, as its token may be in use
+    already; where there may be none, or no token is left for it, the smallest, which is then larger than the rule says.
     """
     smallest = min(sizes, key=lambda group: (sizes[group], group), default=WHOLE)
     if sizes.get(smallest, 0) < rule.largest:
         return smallest
-    following = max(sizes) + 1
+    following = next(group for group in count(1) if group not in sizes)
     if len(sizes) < rule.most_groups and tokens.token(code, following) is not None:
         return following
     return smallest

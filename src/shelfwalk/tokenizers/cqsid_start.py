@@ -1,6 +1,7 @@
 """Where the codebooks of a CQ-SID tokeniser start: categories at the mean of their items, the rest by k-means.
 
-In: the latents of a sample of items by the untrained encoder, and their categories. Out: one codebook a level.
+In: the latents of a sample of items as the encoder gives them after its epochs without codes (`warm_up_epochs`), and
+their categories. Out: one codebook a level.
 
 A level 1 of categories has a code for each and, where there are items without one, spare codes for those, as many as it
 has room and they differ; without such items there are no spare codes, for no path could lead through them.

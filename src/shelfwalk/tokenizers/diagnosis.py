@@ -1,7 +1,7 @@
 """How well a tokeniser uses its codes, and whether a level is dead.
 
 In: codes, int32 [items, levels], −1 where absent, and the level sizes. Out: a `TokenizerDiagnosis`, as JSON for the
-manifest and as a table for the terminal. With x_j items on code j of n, p = x / Σ x (Hourglass, arXiv 2407.21488):
+manifest. With x_j items on code j of n, p = x / Σ x (Hourglass, arXiv 2407.21488):
 
     entropy = − Σ p ln p ;  perplexity = exp(entropy) ;  Gini = Σ_i Σ_j | x_i − x_j | / (2 n Σ x)
 
@@ -16,10 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from shelfwalk.errors import UserError
 from shelfwalk.tokenizers.item_tokenizer import Codes, Vectors
@@ -57,6 +53,7 @@ class TokenizerDiagnosis:
     """The use of every level, and how items share identifiers; a cluster is all items of one identifier."""
 
     levels: tuple[LevelUse, ...]
+    """Where clusters are capped, of the codes that groups are of."""
     items: int
     identifiers: int
     """Different ones in use."""
@@ -65,6 +62,8 @@ class TokenizerDiagnosis:
     largest_cluster: int
     capped_share: float | None = None
     """Items whose cluster was too large and is split into groups, where clusters are capped."""
+    above_cap: int = 0
+    """Items that are more than a capped cluster may hold, as no group was left for them."""
     shortened_share: float = 0.0
     """Items whose identifier lacks a level that others have."""
 
@@ -84,8 +83,10 @@ class TokenizerDiagnosis:
         return self.items / self.identifiers
 
     def to_json(self) -> dict[str, Any]:
-        """All figures but the counts, as JSON values; shares of capped and of shortened only where there are any."""
-        capped = {} if self.capped_share is None else {"capped_share": self.capped_share}
+        """All figures but the counts, as JSON values; those of capped and of shortened only where there are any."""
+        capped: dict[str, float] = {} if self.capped_share is None else {"capped_share": self.capped_share}
+        if self.above_cap:
+            capped["above_cap"] = self.above_cap
         shortened = {"shortened_share": self.shortened_share} if self.shortened_share else {}
         return {
             **capped,
@@ -152,32 +153,6 @@ def refuse_dead_levels(
                 f" different vectors and {use.used} of its {use.size} codes are used: most likely the training"
                 " collapsed, so take another seed, a lower learning rate or residual k-means, or leave the level out."
             )
-
-
-def print_diagnosis(diagnosis: TokenizerDiagnosis, console: Console | None = None) -> None:
-    """Print one row a level and a sentence on shared identifiers on `console`, by default standard output."""
-    console = console or Console()
-    table = Table(box=box.SIMPLE, show_edge=False, title=Text("Use of the codes", style="bold"), title_justify="left")
-    for name in ("level", "codes", "used", "share", "perplexity", "Gini", "entropy"):
-        table.add_column(name, justify="right")
-    for number, level in enumerate(diagnosis.levels, start=1):
-        figures = (f"{level.used_share:.1%}", f"{level.perplexity:.1f}", f"{level.gini:.3f}", f"{level.entropy:.3f}")
-        table.add_row(str(number), f"{level.size:,}", f"{level.used:,}", *figures)
-    console.print(table)
-    console.print(Text(sharing_sentence(diagnosis)), soft_wrap=True)
-
-
-def sharing_sentence(diagnosis: TokenizerDiagnosis) -> str:
-    """How items share identifiers, in one sentence."""
-    share = diagnosis.capped_share
-    capped = "" if share is None else f" {share:.1%} of the items are in clusters that are split into groups."
-    if diagnosis.shortened_share:
-        capped += f" {diagnosis.shortened_share:.1%} of the items have a shortened identifier."
-    return (
-        f"{diagnosis.items:,} items have {diagnosis.identifiers:,} different identifiers"
-        f" ({diagnosis.distinct_share:.1%}); {diagnosis.sharing_items:,} items share theirs; a cluster holds"
-        f" {diagnosis.mean_cluster:.2f} items on average, {diagnosis.largest_cluster:,} at most.{capped}"
-    )
 
 
 def _level_use(codes: npt.NDArray[np.int32], size: int) -> LevelUse:

@@ -132,6 +132,20 @@ class CqSidSettings(Settings):
             raise PydanticCustomError("epochs", "warm_up_epochs leave no epoch to learn codes in: give more epochs")
         return self
 
+    @model_validator(mode="after")
+    def _every_weight_has_something_to_weigh(self) -> Self:
+        if self.category_contrast and not self.force_category:
+            raise PydanticCustomError(
+                "contrast", "category_contrast is of level 1's categories: set force_category to true, or leave it out"
+            )
+        if self.query_commitment and (self.contrast == 0 or self.contrast_before_quantisation):
+            raise PydanticCustomError(
+                "contrast",
+                "query_commitment draws queries to codes, which they have where contrast is above 0 and "
+                "contrast_before_quantisation is false: set these, or leave it out",
+            )
+        return self
+
 
 class HourglassSettings(Settings):
     """Identifiers of another tokeniser without one of their levels, for all items or for those with its head codes."""

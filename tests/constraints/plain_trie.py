@@ -1,7 +1,7 @@
 """The trie as one would write it first: a dictionary of dictionaries, for comparison.
 
 In: the identifiers of a catalogue, and which items may be seen. Out: the same answers as `Trie` gives, by obvious means
-and slowly. Tests hold the compiled trie against it, and benchmarks measure what the arrays bring.
+and slowly. The compiled trie is held against it.
 """
 
 from __future__ import annotations
