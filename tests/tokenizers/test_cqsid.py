@@ -181,11 +181,11 @@ def test_the_contrast_between_categories_draws_items_of_one_together(before: boo
     noise = 0.05 * random.normal(size=(400, 16))
     vectors = (np.eye(16)[style] + 0.4 * np.eye(16)[8 + category] + noise).astype(np.float32)
     data = CQSIDData(vectors, category.astype(np.int32), None)
-    settings = replace(SMALL, level_sizes=(4, 4), epochs=20, contrast_before_quantisation=before)
 
     def nearness(weight: float) -> float:
         """By how much the mean cosine of items' latents is greater within categories than between them."""
-        trained = train_cqsid(data, replace(settings, category_contrast=weight))
+        settings = small(level_sizes=(4, 4), epochs=20, contrast_before_quantisation=before, category_contrast=weight)
+        trained = train_cqsid(data, settings, RUN)
         first, last = trained.losses[1].category_contrast, trained.losses[-1].category_contrast
         assert last < 0.9 * first if weight else first == last == 0
         latents = latents_of(vectors, trained.layers)
