@@ -18,6 +18,7 @@ from shelfwalk.evaluation.claims_text import ours
 from shelfwalk.evaluation.efficiency_budget import ClusterItems, efficiency_values, grid_measure
 from shelfwalk.evaluation.evidence import read_evidence
 from shelfwalk.evaluation.judgements import GradedQueries
+from shelfwalk.evaluation.results import Result
 from shelfwalk.evaluation.smallest_beam import Rates, beam_share, smallest_beam_reaching
 from shelfwalk.evaluation.verdicts import ClaimVerdict, judge
 from shelfwalk.recipes.recipe import load_recipe
@@ -113,6 +114,11 @@ def verdict(tmp_path: Path, rates: Mapping[str, Sequence[float | Rates]], seeds:
         for recipe, of_recipe in rates.items()
         for seed in range(seeds)
     ]  # fmt: skip
+    return judged(tmp_path, results)
+
+
+def judged(tmp_path: Path, results: Sequence[Result]) -> ClaimVerdict:
+    """The verdict on rqkmeans against tiger by these results."""
     write_made_results(tmp_path / "r.jsonl", results)
     claim = {"id": "a", "claim": "A is cheaper", "source": "Somewhere", "published": 0.46, "kind": "smallest beam",
              "data": "d", "treatment": "rqkmeans/generative", "control": "tiger/generative", "below": 0.75}  # fmt: skip
@@ -141,6 +147,26 @@ def test_a_beam_that_some_resamples_never_find_has_no_end(tmp_path: Path) -> Non
     assert (found.high, found.verdict) == (np.inf, "cannot tell")
     assert ours(found) == f"1.000 [{found.low:.3f}, never], 3 seeds"
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["high"] is None
+
+
+def test_a_seed_that_never_finds_the_beam_is_no_agreement(tmp_path: Path) -> None:
+    """On average it is reached at once; the third training stays below at every beam."""
+    rates = {
+        "rqkmeans": [[0.6, 0.8, 0.9], [0.6, 0.8, 0.9], [0.3, 0.35, 0.4]],
+        "tiger": [[0.1, 0.3, 0.5]] * 3,
+    }
+    results = [
+        made_result(
+            {"generative": {grid_measure(b): np.full(40, r) for b, r in zip((1, 2, 5), of_seed, strict=True)}},
+            recipe=recipe, recipe_hash=load_recipe(recipe).hash, seed=seed,
+        )
+        for recipe, of_recipe in rates.items()
+        for seed, of_seed in enumerate(of_recipe)
+    ]  # fmt: skip
+    found = judged(tmp_path, results)
+    assert found.high is not None and found.high < 0.75
+    assert found.verdict == "cannot tell"
+    assert "seeds are from 0.200 to never" in found.why
 
 
 def test_a_hit_rate_that_is_never_reached_cannot_be_told(tmp_path: Path) -> None:
