@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shelfwalk.evaluation.best_beams import beam_share, best_rate_ratio
 from shelfwalk.evaluation.claims import (
+    BeamsClaim,
     Claims,
     FigureClaim,
     LostShareClaim,
     MeasuredClaim,
     RatioClaim,
     RatioOfRatiosClaim,
-    SmallestBeamClaim,
 )
 from shelfwalk.evaluation.efficiency_budget import BEAM_GRID, grid_measure
 from shelfwalk.evaluation.evidence import Evidence, Found
 from shelfwalk.evaluation.significance import TAILS, resampled_means
-from shelfwalk.evaluation.smallest_beam import beam_share
 from shelfwalk.evaluation.strata import ALL
 
 Values = NDArray[np.float64]
@@ -66,8 +66,8 @@ class ClaimFigures:
         """Measure a claim; raises CannotTellError, or UserError where the values per query are lost."""
         if isinstance(claim, FigureClaim):
             return self._figure(claim)
-        if isinstance(claim, SmallestBeamClaim):
-            return self._smallest_beam(claim)
+        if isinstance(claim, BeamsClaim):
+            return self._beams(claim)
         if isinstance(claim, LostShareClaim):
             return self._lost_share(claim)
         return self._ratio(claim) if isinstance(claim, RatioClaim) else self._ratio_of_ratios(claim)
@@ -116,25 +116,33 @@ class ClaimFigures:
         of_seeds = dict(zip(seeds, others, strict=False))
         return Measured(ours, low, high, of_seeds, _remarks(found), int(members.sum()), resamples)
 
-    def _smallest_beam(self, claim: SmallestBeamClaim) -> Measured:
+    def _beams(self, claim: BeamsClaim) -> Measured:
         found = self._paired(claim)
         arms = (claim.treatment, claim.control)
+        beams = self._common_beams(found, arms)
+        rates = [self._arm(found, arm, grid_measure(beam)) for arm in arms for beam in beams]
+        columns = np.stack([_averaged(of_beam) for of_beam in rates], axis=1)
+        compared = beam_share if claim.kind == "smallest beam" else best_rate_ratio
+        ours, beam, of_control = compared(beams, *np.split(columns.mean(axis=0), 2))
+        if not np.isfinite(ours):
+            raise CannotTellError(
+                f"no beam up to {beams[-1]} reaches the best hit rate of {claim.control}, or that is 0"
+            )
+        resampled = resampled_means(columns, resamples=self.resamples)
+        figures = [compared(beams, *np.split(drawn, 2))[0] for drawn in resampled]
+        # Where a resample never reaches it the figure is infinite, between which and others there is nothing.
+        low, high = np.quantile(figures, TAILS, method="nearest").tolist()
+        of_seed = {seed: np.array([of_beam[seed].mean() for of_beam in rates]) for seed in _seeds_of(found)}
+        of_seeds = {seed: compared(beams, *np.split(means, 2))[0] for seed, means in of_seed.items()}
+        remarks = (*_remarks(found), f"beam {beam:.0f} of {of_control}")
+        return Measured(ours, low, high, of_seeds, remarks, len(columns))
+
+    def _common_beams(self, found: Mapping[str, Found], arms: Sequence[str]) -> list[int]:
+        """The beams at which every run of every arm was measured."""
         beams = [beam for beam in BEAM_GRID if all(self._has(found, arm, grid_measure(beam)) for arm in arms)]
         if not beams:
             raise CannotTellError(f"the results of {' and '.join(arms)} have no {grid_measure(BEAM_GRID[0])}")
-        rates = [self._arm(found, arm, grid_measure(beam)) for arm in arms for beam in beams]
-        columns = [_averaged(of_beam) for of_beam in rates]
-        resampled = resampled_means(np.stack(columns, axis=1), resamples=self.resamples)
-        shares = [beam_share(beams, *np.split(drawn, 2))[0] for drawn in resampled]
-        share, beam, of_control = beam_share(beams, *np.split(np.mean(columns, axis=1), 2))
-        if not np.isfinite(share):
-            raise CannotTellError(f"no beam up to {beams[-1]} reaches the best hit rate of {claim.control}")
-        # Where a resample never reaches it the share is infinite, between which and others there is nothing.
-        low, high = np.quantile(shares, TAILS, method="nearest").tolist()
-        of_seed = {seed: np.array([of_beam[seed].mean() for of_beam in rates]) for seed in _seeds_of(found)}
-        of_seeds = {seed: beam_share(beams, *np.split(means, 2))[0] for seed, means in of_seed.items()}
-        remarks = (*_remarks(found), f"beam {beam:.0f} of {of_control}")
-        return Measured(share, low, high, of_seeds, remarks, len(columns[0]))
+        return beams
 
     def _has(self, found: Mapping[str, Found], arm: str, metric: str) -> bool:
         """Whether every run of an arm has the metric."""
@@ -157,7 +165,7 @@ class ClaimFigures:
         remarks = (*_remarks(found), "range over seeds")
         return Measured(float(np.mean(values)), min(values), max(values), of_seeds, remarks)
 
-    def _paired(self, claim: RatioClaim | LostShareClaim | SmallestBeamClaim) -> dict[str, Found]:
+    def _paired(self, claim: RatioClaim | LostShareClaim | BeamsClaim) -> dict[str, Found]:
         """The runs of each recipe of a claim, all of the same queries."""
         found = {recipe: self._found(claim.data, recipe) for recipe in claim.recipes}
         if len({record.queries_hash for runs in found.values() for _, record in runs.runs}) > 1:

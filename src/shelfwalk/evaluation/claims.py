@@ -1,12 +1,13 @@
 """The claims file: published claims, each with its source and with what would show that it holds here.
 
-In: a TOML file of `[data.NAME]` and `[[claims]]` tables. Out: `Claims`, or one sentence that names every mistake. Six
+In: a TOML file of `[data.NAME]` and `[[claims]]` tables. Out: `Claims`, or one sentence that names every mistake. Seven
 kinds of claims:
 
     ratio             mean of a metric over the treatment arms, summed, divided by that over the control arms
     ratio of ratios   the ratio of one such claim divided by that of another
     lost share        how much of the whole gain over a control an arm without one part loses
     smallest beam     how small a beam of the treatment reaches the best hit rate of the control, as a share
+    best hit rate     the best hit rate of the treatment over all beams divided by that of the control
     figure            a figure of a shelf's identifiers, or one such figure divided by another
     test              something structural that a test of this project checks
 
@@ -30,7 +31,7 @@ from shelfwalk.settings import Settings
 
 SEEDS = 3
 """The least number of seeds that a verdict needs."""
-_KINDS = ("ratio", "ratio of ratios", "lost share", "smallest beam", "figure", "test")
+_KINDS = ("ratio", "ratio of ratios", "lost share", "smallest beam", "best hit rate", "figure", "test")
 
 Arm = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")]
 Arms = Annotated[tuple[Arm, ...], Field(min_length=1)]
@@ -122,13 +123,14 @@ class LostShareClaim(_Measured):
         return tuple(dict.fromkeys(arm.partition("/")[0] for arm in (self.whole, self.treatment, self.control)))
 
 
-class SmallestBeamClaim(_Measured):
-    """How small a beam of the treatment reaches the best hit rate of the control, as a share of the control's beam.
+class BeamsClaim(_Measured):
+    """Two systems at the beams that suit them, by hit rates of the most efficient items up to a budget.
 
-    Hit rates are those of the most efficient items up to a budget (efficiency_budget.py, smallest_beam.py).
+    `smallest beam`: how small a beam of the treatment reaches the best hit rate of the control, as a share of the
+    control's beam; `best hit rate`: the best of the treatment divided by that (efficiency_budget.py, best_beams.py).
     """
 
-    kind: Literal["smallest beam"]
+    kind: Literal["smallest beam", "best hit rate"]
     data: str
     treatment: Arm
     control: Arm
@@ -168,7 +170,7 @@ class StructuralClaim(_Claim):
     checked_by: tuple[str, ...] = ()
 
 
-ClaimOnData = RatioClaim | LostShareClaim | SmallestBeamClaim | FigureClaim
+ClaimOnData = RatioClaim | LostShareClaim | BeamsClaim | FigureClaim
 """Claims that name their data and recipes themselves."""
 MeasuredClaim = ClaimOnData | RatioOfRatiosClaim
 Claim = MeasuredClaim | StructuralClaim
