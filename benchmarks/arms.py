@@ -38,6 +38,7 @@ def keep_comparison(
         judgements,
         queries,
         relevant_grade=dataset.relevant_grade,
+        cold_items=dataset.cold_items,
         compared=pairs,
         compared_measures=MEASURES,
         fusions=(),

@@ -256,6 +256,21 @@ def test_what_a_log_shows_for_the_queries_adds_its_coverage(small_shop: SmallSho
     assert record.figures["generative"]["pvr@10"] == values[asked]
 
 
+def test_cold_items_add_their_recall_to_every_channel(small_shop: SmallShop, tmp_path: Path) -> None:
+    from shelfwalk.evaluation.shelf_evaluation import evaluate_shelf
+
+    judgements = read_judgements(small_shop.judgements_file).table
+    queries = read_queries(small_shop.queries_file).table
+    right = max(judgements.to_pylist(), key=lambda row: row["grade"])
+    out = tmp_path / "out"
+    found = evaluate_shelf(Shelf.open(small_shop.shelf), queries, judgements, out, cold_items={right["item_id"]})
+    (record,) = read_results(out / "results.jsonl").records
+    for channel, scored in found.evaluation.per_query.items():
+        told = scored.values["ColdR@100"][scored.query_ids.index(right["query_id"])]
+        assert told in (0.0, 1.0), "there is one such item"
+        assert record.figures[channel]["ColdR@100"] == found.evaluation.figures[channel]["ColdR@100"]
+
+
 def _train_on(shelf: Path, query: str) -> None:
     """Publish the shelf again as one whose log holds `query`."""
     import pyarrow as pa

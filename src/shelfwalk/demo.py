@@ -56,7 +56,9 @@ def demonstrate(
     queries = dataset.items["title"].slice(0, _MOST_SAMPLES).to_pylist()
     if dataset.queries is not None and dataset.judgements is not None:
         with shown_progress() as progress:
-            result = evaluate_shelf(shelf, dataset.queries, dataset.judgements, out, progress=progress)
+            result = evaluate_shelf(
+                shelf, dataset.queries, dataset.judgements, out, cold_items=dataset.cold_items, progress=progress
+            )
         print_evaluation(result, out)
         queries = list(result.evaluation.texts)
     for query in queries[:: max(len(queries) // _MOST_SAMPLES, 1)][:_MOST_SAMPLES]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,12 +192,14 @@ def test_a_run_builds_evaluates_and_keeps_the_result(small_shop: SmallShop, shop
     for path in (small_shop.items_file, small_shop.queries_file, small_shop.judgements_file):
         (folder / path.name).write_bytes(path.read_bytes())
     small_shop.copy_of_shelf(work).rename(work / "small-seed0.shelf")
-    dataset = open_dataset(folder)
+    plain = open_dataset(folder)
+    dataset = replace(plain, cold_items=frozenset(plain.items["item_id"].to_pylist()))
     found = run_recipe(
         dataset, str(small_shop.recipe_file), 0, work=work, results=tmp_path / "kept" / "r.jsonl", threads=1
     )
     (record,) = read_results(tmp_path / "kept" / "r.jsonl").records
-    assert record.data_hash == dataset_hash(dataset)
+    assert record.data_hash == dataset_hash(plain)
+    assert all(measured["ColdR@100"] == measured["R@100"] for measured in record.figures.values())
     assert (record.recipe, record.seed, record.figures) == ("small", 0, found.evaluation.figures)
     assert len(record.identifiers["levels"]) == 2
     own = read_results(work / "small-seed0" / "results.jsonl").records

@@ -102,6 +102,51 @@ def test_verdicts_follow_from_where_the_interval_lies(
         assert found.low <= floor < found.high or found.low < ceiling <= found.high
 
 
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.integers(-4, 14).map(lambda steps: steps / 125), min_size=3, max_size=5),
+    st.sampled_from([(None, 1.151), (0.951, None), (1.091, 1.211), (1.011, None)]),
+)
+def test_a_verdict_is_that_of_every_seed(
+    tmp_path_factory: pytest.TempPathFactory, gains: list[float], band: tuple[float | None, float | None]
+) -> None:
+    """The control is steady and the gain the same on every query, so that the interval is a point: seeds decide."""
+    control = np.full(50, 0.4)
+    results = [result("rqkmeans", seed, control + gain) for seed, gain in enumerate(gains)]
+    results += [result("tiger", seed, control) for seed in range(len(gains))]
+    above, below = band
+    asked = claims(above=above, below=below)
+    found = verdict(tmp_path_factory.mktemp("r"), results, asked, resamples=20)
+    of_seeds = [(0.4 + gain) / 0.4 for gain in gains]
+    inside = {(above or -9.0) < ratio < (below or 9.0) for ratio in (*of_seeds, np.mean(of_seeds))}
+    if len(inside) == 2:
+        assert found.verdict == "cannot tell"
+        assert found.why.endswith(f", but seeds are from {min(of_seeds):.3f} to {max(of_seeds):.3f}")
+    else:
+        assert found.verdict == ("holds" if inside == {True} else "does not hold")
+
+
+def test_one_seed_on_the_other_side_is_enough_not_to_tell(tmp_path: Path) -> None:
+    """Each query alone is certain, as twice the control is twice it; only the trainings differ."""
+    results = [result("rqkmeans", seed, CONTROL * factor) for seed, factor in enumerate((1.3, 1.2, 0.95))]
+    found = verdict(tmp_path, results + both()[3:], claims())
+    assert found.low is not None and found.low > 1.1
+    assert found.verdict == "cannot tell"
+    assert found.why == "the interval is inside the band, above 1, but seeds are from 0.950 to 1.300"
+
+
+def test_seeds_are_paired_by_those_that_both_recipes_have(tmp_path: Path) -> None:
+    """Seed by seed the treatment is ahead, though its worst seed is behind the control's best."""
+    levels = (1.0, 1.5, 2.0, 0.1)
+    results = [result("rqkmeans", seed, CONTROL * level * 1.1) for seed, level in enumerate(levels)]
+    results += [result("tiger", seed, CONTROL * level) for seed, level in reversed(list(enumerate(levels[:3])))]
+    found = verdict(tmp_path, results, claims(above=0.5))
+    assert (found.verdict, found.seeds) == ("holds", 3)
+    assert (
+        verdict(tmp_path / "more", results, claims(above=0.5, seeds=4)).why == "3 of the 4 seeds that a verdict needs"
+    )
+
+
 def test_arms_are_added_before_they_are_divided(tmp_path: Path) -> None:
     """Both together against the sum of the parts: (A + B) / (C + D)."""
     arms = ("rqkmeans/a", "rqkmeans/b"), ("tiger/c", "tiger/d")
@@ -134,6 +179,54 @@ def test_a_ratio_of_ratios_is_paired(tmp_path: Path) -> None:
     found = verdict(tmp_path, results, asked)
     assert [found.low, found.ours, found.high] == pytest.approx([1.3 / 1.2] * 3)
     assert (found.verdict, found.seeds) == ("holds", 3)
+
+
+def test_seeds_of_a_ratio_of_ratios_must_agree(tmp_path: Path) -> None:
+    asked = claims(
+        {"id": "shrinks", "kind": "ratio of ratios", "ratios": ("one", "hundred"), "above": 1.0},
+        {"id": "one", "metric": "HitRate@beam1"},
+        {"id": "hundred", "metric": "HitRate@beam100"},
+    )
+    results = []
+    for seed, (one, hundred) in enumerate([(1.5, 1.2), (1.5, 1.2), (1.1, 1.2)]):
+        results.append(result("rqkmeans", seed, {"HitRate@beam1": CONTROL * one, "HitRate@beam100": CONTROL * hundred}))
+        results.append(result("tiger", seed, {"HitRate@beam1": CONTROL, "HitRate@beam100": CONTROL}))
+    found = verdict(tmp_path, results, asked)
+    assert found.low is not None and found.low > 1.1
+    assert (found.verdict, found.seeds) == ("cannot tell", 3)
+    assert "seeds are from 0.917 to 1.250" in found.why
+
+
+def lost_share(tmp_path: Path, whole: float, without: list[float], none: float = 1.0) -> ClaimVerdict:
+    """The verdict on tiger, which lacks a part of rqkmeans, against cqsid-query, which has none; all but constant."""
+    factors = {"rqkmeans": [whole] * 3, "tiger": without, "cqsid-query": [none] * 3}
+    results = [
+        result(recipe, seed, {"1-AUC": CONTROL * factor}, recipe_hash=load_recipe(recipe).hash)
+        for recipe, of_seeds in factors.items()
+        for seed, factor in enumerate(of_seeds)
+    ]
+    asked = claims(
+        {"kind": "lost share", "data": "d", "metric": "1-AUC", "whole": "rqkmeans/generative",
+         "treatment": "tiger/generative", "control": "cqsid-query/generative", "above": 0.0, "below": 0.1}
+    )  # fmt: skip
+    return verdict(tmp_path, results, asked)
+
+
+def test_a_lost_share_is_that_of_the_whole_gain(tmp_path: Path) -> None:
+    """Of a gain from 1 to 0.8 of the control, what stops at 0.81 lacks a twentieth, and what stops at 0.9 a half."""
+    little = lost_share(tmp_path / "little", 0.8, [0.81] * 3)
+    assert [little.low, little.ours, little.high] == pytest.approx([0.05] * 3)
+    assert (little.verdict, little.seeds) == ("holds", 3)
+    half = lost_share(tmp_path / "half", 0.8, [0.9] * 3)
+    assert (half.ours, half.verdict) == (pytest.approx(0.5), "does not hold")
+    torn = lost_share(tmp_path / "torn", 0.8, [0.79, 0.81, 0.82])
+    assert (torn.ours, torn.verdict) == (pytest.approx(1 / 30), "cannot tell")
+    assert "seeds are from -0.050 to 0.100" in torn.why
+
+
+def test_a_gain_that_may_be_none_has_no_shares(tmp_path: Path) -> None:
+    found = lost_share(tmp_path, 1.0, [1.01] * 3)
+    assert found.why == "the whole gain's 1-AUC is too near to 0 to divide by"
 
 
 def test_a_part_of_the_queries(tmp_path: Path) -> None:

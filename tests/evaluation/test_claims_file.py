@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from shelfwalk.errors import UserError
-from shelfwalk.evaluation.claims import FigureClaim, RatioClaim, StructuralClaim, read_claims
+from shelfwalk.evaluation.claims import LostShareClaim, RatioClaim, StructuralClaim, read_claims
 from shelfwalk.evaluation.metrics import score
 from shelfwalk.evaluation.rankings import Rankings
 from shelfwalk.evaluation.strata import ALL, PARTS
@@ -65,11 +65,11 @@ def test_metrics_parts_and_published_figures_make_sense() -> None:
     judgements = pa.table({"query_id": ["q"], "item_id": ["a"], "grade": [1]})
     parts = {ALL, *(name for names in PARTS.values() for name in names)}
     for claim in read_claims().claims:
-        if isinstance(claim, RatioClaim):
+        if isinstance(claim, RatioClaim | LostShareClaim):
             assert claim.stratum in parts
             if not claim.metric.startswith(OWN_METRICS):
                 score(Rankings("x", ("q",), [["a"]], [[1.0]]), judgements, [claim.metric])
-        if isinstance(claim, RatioClaim | FigureClaim) and isinstance(claim.published, float):
+        if not isinstance(claim, StructuralClaim) and isinstance(claim.published, float):
             above = claim.above if claim.above is not None else -1.0
             below = claim.below if claim.below is not None else 1e9
             assert above < claim.published < below, f"{claim.id}: the published figure itself is outside the band"

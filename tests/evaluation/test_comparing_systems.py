@@ -12,6 +12,7 @@ from made_results import made_result, write_made_results
 
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.compare import SystemComparison, compare_systems
+from shelfwalk.evaluation.comparison_table import comparison_grids
 from shelfwalk.evaluation.significance import holm, mean_interval, randomisation_test
 from shelfwalk.evaluation.systems import Run, Systems, read_systems, systems_of
 
@@ -165,6 +166,32 @@ def test_channels_that_recipes_share_are_one_system(recipes: list[tuple[int, int
     bm25 = found.named("bm25")
     assert ("ExclusiveR@100" in bm25.values) == (len(recipes) == 1), "what only it found depends on the others"
     assert found.named("r0/dense") is found.named(next(s.name for s in found.systems if "r0/dense" in s.members))
+
+
+@pytest.mark.parametrize("older", [0, 1])
+def test_a_measure_that_older_results_lack_is_that_of_those_that_have_it(older: int) -> None:
+    """BM25 stays one system, with the newer one's figure; of the generative channels one has it and one has not."""
+    cold = np.where(np.arange(len(BASE)) < 9, BASE / 2, np.nan)
+    results = [
+        made_result(
+            {
+                channel: {"R@100": values} | ({} if number == older else {"ColdR@100": cold * (1 + number)})
+                for channel, values in (("bm25", BASE), ("generative", BASE * (number + 1) / 9))
+            },
+            recipe=f"r{number}",
+        )
+        for number in range(2)
+    ]
+    found = systems(*results)
+    assert [system.name for system in found.systems] == ["bm25", "r0/generative", "r1/generative"]
+    compared = compare_systems(found, baseline="bm25", measures=["R@100", "ColdR@100"], resamples=50)
+    (part,) = compared.parts
+    assert {name for name, of in part.scores.items() if "ColdR@100" in of} == {"bm25", f"r{1 - older}/generative"}
+    assert part.scores["bm25"]["ColdR@100"].mean.mean == pytest.approx(np.nanmean(cold) * (2 - older))
+    rows = {row[0]: row for row in comparison_grids(compared, ["means"])[0].rows}
+    assert rows[f"r{older}/generative"][2] == "–"
+    with pytest.raises(UserError, match='has no "ColdR@100": take another baseline, one of bm25'):
+        compare_systems(found, baseline=f"r{older}/generative", measures=["ColdR@100"])
 
 
 @settings(deadline=None, max_examples=30)

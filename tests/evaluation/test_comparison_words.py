@@ -72,6 +72,29 @@ def test_marks_say_what_the_verdicts_are(comparison: SystemComparison) -> None:
     assert {"▲", "▼", "·"} <= marks, "the made-up data shows all three"
 
 
+def test_parts_stand_side_by_side_with_the_means_of_their_own_tables(comparison: SystemComparison) -> None:
+    by_part = comparison_grids(comparison, ("by part",))
+    assert [grid.title for grid in by_part] == ["R@100 by part of the queries", "RR by part of the queries"]
+    of_all, of_head = comparison_grids(comparison, ("means",))
+    for column, grid in enumerate(by_part, start=1):
+        assert grid.header == ("system", "all (60)", "head (20)")
+        for row, *others in zip(grid.rows, of_all.rows, of_head.rows, strict=True):
+            assert row[0] == others[0][0] == others[1][0]
+            for cell, other in zip(row[1:], others, strict=True):
+                mean, _, mark = cell.partition(" ")
+                assert other[column].startswith(f"{mean} (")
+                assert other[column].endswith(f" {mark}" if mark else ")")
+
+
+def test_a_measure_that_a_system_lacks_is_no_row_by_part(comparison: SystemComparison) -> None:
+    found = compare_systems(
+        comparison.systems, baseline="generative", measures=["HitRate@beam10"], parts=["all", "head"], resamples=50
+    )
+    (grid,) = comparison_grids(found, ("by part",))
+    assert [row[0] for row in grid.rows] == ["generative"]
+    assert len(comparison_grids(found, ("by part", "means"))) == 3
+
+
 def test_the_baseline_has_no_difference_and_equal_seeds_no_range(comparison: SystemComparison) -> None:
     grids = {grid.title: grid for grid in comparison_grids(comparison)}
     differences = grids["Differences to bm25+dense, all queries"]

@@ -294,6 +294,25 @@ def test_a_market_is_a_known_layout(market: Market) -> None:
     assert dataset.notes == (f"A simulated market, {market.hash}: no shopper and no sale in it is real.",)
 
 
+def test_the_layout_tells_which_items_are_cold(market: Market, tmp_path: Path) -> None:
+    dataset = open_dataset(market.path)
+    appears = market.simulation.catalogue.features.appears
+    ids = market.items()["item_id"].to_pylist()
+    assert dataset.cold_items == {
+        item for item, time in zip(ids, appears.tolist(), strict=True) if time >= market.settings.split
+    }
+    assert dataset.with_fewer_queries(3).cold_items == dataset.cold_items
+    copy = Path(shutil.copytree(market.path, tmp_path / "copy"))
+    times = copy / "truth/item_features/appears.npy"
+    np.save(times, appears[:-1])
+    assert open_dataset(copy).cold_items is None
+    times.write_bytes(b"no array")
+    with pytest.raises(UserError, match="does not hold when the items appear: make the market again"):
+        open_dataset(copy)
+    times.unlink()
+    assert open_dataset(copy).cold_items is None
+
+
 def test_reading_a_market_needs_nothing_that_makes_one(market: Market) -> None:
     code = "import sys; from pathlib import Path; from shelfwalk.data.dataset import open_dataset; "
     code += f"open_dataset(Path({str(market.path)!r})); print(*sys.modules)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,8 +12,12 @@ from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.encoders import two_tower_training
 from shelfwalk.encoders.shopper_tower_training import Asks, ShopperData, train_shopper_towers
 from shelfwalk.encoders.two_tower_training import Side, TwoTowerData, train_two_towers
+from shelfwalk.evaluation.claims import read_claims
+from shelfwalk.evaluation.tuning import read_tries
 from shelfwalk.recipes.recipe import load_recipe
 
+TRIES = Path(__file__).parents[2] / "benchmarks/results/tuning/standard-market.jsonl"
+TEMPERATURE = "two_tower.temperature"
 SHARED = {"text", "encoder", "pseudo_queries", "bm25"}
 
 
@@ -21,6 +27,18 @@ def test_the_baselines_read_what_the_generative_recipes_read(baseline: str, gene
     first, second = (load_recipe(name).model_dump(include=SHARED) for name in (baseline, generative))
     assert first == second
     assert first.keys() == SHARED
+
+
+@pytest.mark.parametrize("baseline", ["dssm", "dpsr"])
+def test_the_temperature_is_the_best_of_those_tried(baseline: str) -> None:
+    """By what benchmarks/tuning.py has written down of the standard market, one seed, all else equal."""
+    recipe, market = load_recipe(baseline), read_claims().data["standard-market"]
+    tried = [one for one in read_tries(TRIES) if (one.recipe, list(one.tried)) == (baseline, [TEMPERATURE])]
+    assert {(one.data_hash, one.seed) for one in tried} == {(market.hash, 0)}
+    recalls = {one.tried[TEMPERATURE]: one.held_out_recall for one in tried}
+    assert len(recalls) >= 3
+    assert recipe.two_tower is not None
+    assert recipe.two_tower.temperature == max(recalls, key=lambda temperature: recalls[temperature])
 
 
 @pytest.mark.parametrize("baseline", ["dssm", "dpsr"])

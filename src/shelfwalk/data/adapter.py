@@ -24,7 +24,8 @@ class Dataset:
     """Tables in the schemas of tables.py; None for a kind of data that the dataset does not have.
 
     `notes` say in one sentence each what the adapter derived, left out or chose. `relevant_grade`: the lowest grade
-    that is relevant, None for the usual one.
+    that is relevant, None for the usual one. `cold_items`: the ids of items that came after the events, None where that
+    is not known; for an evaluation alone, as no build may know them.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Dataset:
     events: pa.Table | None
     notes: tuple[str, ...]
     relevant_grade: int | None = None
+    cold_items: frozenset[str] | None = None
 
     @property
     def searches(self) -> pa.Table | None:

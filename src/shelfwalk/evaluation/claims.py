@@ -1,15 +1,18 @@
 """The claims file: published claims, each with its source and with what would show that it holds here.
 
-In: a TOML file of `[data.NAME]` and `[[claims]]` tables. Out: `Claims`, or one sentence that names every mistake. Five
+In: a TOML file of `[data.NAME]` and `[[claims]]` tables. Out: `Claims`, or one sentence that names every mistake. Seven
 kinds of claims:
 
     ratio             mean of a metric over the treatment arms, summed, divided by that over the control arms
     ratio of ratios   the ratio of one such claim divided by that of another
+    lost share        how much of the whole gain over a control an arm without one part loses
     smallest beam     how small a beam of the treatment reaches the best hit rate of the control, as a share
+    best hit rate     the best hit rate of the treatment over all beams divided by that of the control
     figure            a figure of a shelf's identifiers, or one such figure divided by another
     test              something structural that a test of this project checks
 
-An arm is RECIPE/CHANNEL. A claim holds where the whole interval of ours lies above `above` and below `below`.
+An arm is RECIPE/CHANNEL. A claim holds where the whole interval of ours, and the figure of every seed, lies above
+`above` and below `below` (verdicts.py).
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from shelfwalk.settings import Settings
 
 SEEDS = 3
 """The least number of seeds that a verdict needs."""
-_KINDS = ("ratio", "ratio of ratios", "smallest beam", "figure", "test")
+_KINDS = ("ratio", "ratio of ratios", "lost share", "smallest beam", "best hit rate", "figure", "test")
 
 Arm = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")]
 Arms = Annotated[tuple[Arm, ...], Field(min_length=1)]
@@ -99,13 +102,35 @@ class RatioOfRatiosClaim(_Measured):
     ratios: tuple[str, str]
 
 
-class SmallestBeamClaim(_Measured):
-    """How small a beam of the treatment reaches the best hit rate of the control, as a share of the control's beam.
+class LostShareClaim(_Measured):
+    """The share of a whole gain that is lost: (whole − treatment) / (whole − control), of means over queries, paired.
 
-    Hit rates are those of the most efficient items up to a budget (efficiency_budget.py, smallest_beam.py).
+    `whole` has every part, `treatment` lacks one, `control` has none; a metric may rise or fall with the gain.
     """
 
-    kind: Literal["smallest beam"]
+    kind: Literal["lost share"]
+    data: str
+    metric: str
+    stratum: str = "all"
+    whole: Arm
+    treatment: Arm
+    control: Arm
+    seeds: int = Field(default=SEEDS, ge=1)
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """The recipes of the three arms."""
+        return tuple(dict.fromkeys(arm.partition("/")[0] for arm in (self.whole, self.treatment, self.control)))
+
+
+class BeamsClaim(_Measured):
+    """Two systems at the beams that suit them, by hit rates of the most efficient items up to a budget.
+
+    `smallest beam`: how small a beam of the treatment reaches the best hit rate of the control, as a share of the
+    control's beam; `best hit rate`: the best of the treatment divided by that (efficiency_budget.py, best_beams.py).
+    """
+
+    kind: Literal["smallest beam", "best hit rate"]
     data: str
     treatment: Arm
     control: Arm
@@ -145,7 +170,10 @@ class StructuralClaim(_Claim):
     checked_by: tuple[str, ...] = ()
 
 
-Claim = RatioClaim | RatioOfRatiosClaim | SmallestBeamClaim | FigureClaim | StructuralClaim
+ClaimOnData = RatioClaim | LostShareClaim | BeamsClaim | FigureClaim
+"""Claims that name their data and recipes themselves."""
+MeasuredClaim = ClaimOnData | RatioOfRatiosClaim
+Claim = MeasuredClaim | StructuralClaim
 
 
 class Claims(Settings):
@@ -161,7 +189,7 @@ class Claims(Settings):
             if count > 1:
                 raise PydanticCustomError("twice", f"two claims have the id {claim_id}")
         for claim in self.claims:
-            if isinstance(claim, RatioClaim | SmallestBeamClaim | FigureClaim) and claim.data not in self.data:
+            if isinstance(claim, ClaimOnData) and claim.data not in self.data:
                 raise PydanticCustomError("data", f"the claim {claim.id} is about data {claim.data}, not in the file")
             if isinstance(claim, RatioOfRatiosClaim) and not ratios.issuperset(claim.ratios):
                 raise PydanticCustomError("ratios", f"the claim {claim.id} divides claims that are no ratios here")

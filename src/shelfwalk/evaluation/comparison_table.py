@@ -1,6 +1,7 @@
 """A comparison of systems in words: for the terminal, for Markdown and for the page.
 
-In: a `SystemComparison`. Out: `Grid`s: means with verdict marks, differences to the baseline, and the seeds one by one.
+In: a `SystemComparison`. Out: `Grid`s: means with verdict marks, differences to the baseline, and the seeds one by one,
+of each part of the queries; or, for many parts, the means of each measure with a column a part.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _NOTE = (
 )
 KINDS = ("means", "differences", "seeds")
 """The tables of a part."""
+BY_PART = "by part"
+"""The tables of a measure."""
 MARKS = {"better": "▲", "worse": "▼", "no difference shown": "·"}
 
 
@@ -38,11 +41,12 @@ def comparison_heading(comparison: SystemComparison) -> str:
 def comparison_grids(comparison: SystemComparison, shown: Sequence[str] = KINDS) -> tuple[Grid, ...]:
     """Return the tables of a comparison, part by part; one that would say nothing is left out.
 
-    `shown` are some of `KINDS`; raises UserError for another.
+    `shown` are some of `KINDS` and `BY_PART`, whose tables come first; raises UserError for another.
     """
-    if strange := [kind for kind in shown if kind not in KINDS]:
-        raise UserError(f'A comparison has no table "{strange[0]}": take some of {", ".join(KINDS)}.')
-    grids = []
+    known = (*KINDS, BY_PART)
+    if strange := [kind for kind in shown if kind not in known]:
+        raise UserError(f'A comparison has no table "{strange[0]}": take some of {", ".join(known)}.')
+    grids = [_by_part(comparison, measure) for measure in comparison.measures] if BY_PART in shown else []
     for part in comparison.parts:
         where = (
             "all queries"
@@ -55,7 +59,7 @@ def comparison_grids(comparison: SystemComparison, shown: Sequence[str] = KINDS)
             "differences": _grid(differences, comparison, part, _difference_words, _NOTE),
             "seeds": _grid(f"Seed by seed, {where}", comparison, part, _seed_words, ""),
         }
-        grids += [of_part[kind] for kind in shown]
+        grids += [of_part[kind] for kind in shown if kind != BY_PART]
     return tuple(grid for grid in grids if grid.rows)
 
 
@@ -99,6 +103,18 @@ def _grid(
         if any(cells):
             rows.append((system, *(cell or "–" for cell in cells)))
     return Grid(title, ("system", *comparison.measures), tuple(rows), note)
+
+
+def _by_part(comparison: SystemComparison, measure: str) -> Grid:
+    """The means of one measure without their intervals, a column a part."""
+    header = ("system", *(f"{part.name} ({part.queries})" for part in comparison.parts))
+    rows = []
+    for system in comparison.systems.systems:
+        scores = [part.scores[system.name].get(measure) for part in comparison.parts]
+        if any(scores):
+            cells = ("–" if score is None else f"{score.mean.mean:.3f}{_mark(score)}" for score in scores)
+            rows.append((system.name, *cells))
+    return Grid(f"{measure} by part of the queries", header, tuple(rows), "In brackets how many queries a part has.")
 
 
 def _mean_words(part: ComparedPart, system: str, measure: str) -> str:

@@ -9,7 +9,7 @@ between the markers; or, with `--check`, which of them say something else.
 
 compares the systems in icecat.jsonl; `a, b` reads two files. Settings, all optional: measures, baseline, systems
 (names or patterns, as `cqsid-*/generative`; `!*/fused` leaves out), parts (all, head, …), data (its hash), show (means,
-differences, seeds).
+differences, seeds; by part: the means of a measure with a column a part).
 `<!-- table: claims -->` shows the verdicts on the published claims that can be tested, `engine` what `make bench` has
 measured, `hourglass-codes` and `hourglass-cures` what benchmarks/hourglass.py has, `<!-- table: relevance NAME -->` the
 relevance models of relevance/NAME.jsonl, `<!-- table: costs NAME -->` what recipes cost on that data, and

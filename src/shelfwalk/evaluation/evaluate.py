@@ -1,13 +1,13 @@
 """One evaluation: several channels over the same queries and the same judgements.
 
-In: rankings per channel, judgements, queries, what the generative channel's beams reached, and what shoppers were
-shown. Out: `Evaluation`:
-means, 95 % bootstrap intervals and values per query of each measure, paired comparisons, parts of the query set,
-recall curves and the overlap of the channels. The protocol: same queries, same judgements, paired over queries; only
-queries with at least one relevant item count, and how many do not is reported.
+In: rankings per channel, judgements, queries, what the generative channel's beams reached, what shoppers were shown,
+and which items came after the log. Out: `Evaluation`: means, 95 % bootstrap intervals and values per query of each
+measure, paired comparisons, parts of the query set, recall curves and the overlap of the channels. The protocol: same
+queries, same judgements, paired over queries; only queries with at least one relevant item count, and how many do not
+is reported.
 
-A value per query is NaN where the measure has none (`pvr@k` of a query for which nothing was shown); its mean and
-interval are those of the others.
+A value per query is NaN where the measure has none (`pvr@k` of a query for which nothing was shown, `ColdR@k` of one
+without a relevant item that is cold); its mean and interval are those of the others.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.beams import BeamHits, beam_values
+from shelfwalk.evaluation.cold_recall import COLD_RECALL, cold_recall
 from shelfwalk.evaluation.efficiency_budget import efficiency_values
 from shelfwalk.evaluation.exposures import exposure_values
 from shelfwalk.evaluation.item_budget import budget_values
@@ -122,6 +123,7 @@ def evaluate(
     measures: Sequence[str] = DEFAULT_MEASURES,
     relevant_grade: int | None = None,
     exposures: Mapping[str, Collection[str]] | None = None,
+    cold_items: Collection[str] | None = None,
     own_values: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
     compared: Sequence[tuple[str, str]] = COMPARED,
     compared_measures: Sequence[str] = COMPARED_MEASURES,
@@ -133,9 +135,10 @@ def evaluate(
 
     Every channel must answer the same queries in the same order, and every query with a relevant item. `queries` has
     query_id and query, and columns of `EVALUATION_QUERIES` where something is known, which add parts of the query set.
-    `beams` adds hit rates to its channel, and with `exposures` (the items shown for a query) pvr; `own_values` adds
-    further measures by channel, measure and query_id, undefined for a query that it lacks. Pairs in `compared`
-    whose channels are missing are skipped; `fusions` are left out when it is counted what a channel alone found.
+    `beams` adds hit rates to its channel, and with `exposures` (the items shown for a query) pvr; `cold_items` (those
+    that came after the log) adds their recall to every channel; `own_values` adds further measures by channel, measure
+    and query_id, undefined for a query that it lacks. Pairs in `compared` whose channels are missing are skipped;
+    `fusions` are left out when it is counted what a channel alone found.
     Raises UserError for bad judgements, an unknown measure or band, ValueError for channels that do not fit together.
     """
     graded = grade_queries(judgements, relevant_grade)
@@ -147,6 +150,7 @@ def evaluate(
     sources = [rankings for rankings in channels if rankings.channel not in fusions]
     shared = overlap(sources, graded, query_ids, OVERLAP_CUTOFF)
     per_query = _with_own_measures(per_query, shared, beams, graded, exposures or {})
+    per_query = _with_cold_recall(per_query, channels, graded, cold_items or ())
     per_query = {name: _with_values(scored, (own_values or {}).get(name, {})) for name, scored in per_query.items()}
     labels = query_labels(queries, query_ids)
     return Evaluation(
@@ -199,6 +203,24 @@ def _with_own_measures(
         if any(exposures.get(query_id) for query_id in query_ids):
             added[beams.channel] |= exposure_values(beams, exposures, query_ids)
     return {name: replace(scored, values={**scored.values, **added[name]}) for name, scored in per_query.items()}
+
+
+def _with_cold_recall(
+    per_query: Mapping[str, PerQuery],
+    channels: Sequence[Rankings],
+    graded: GradedQueries,
+    cold_items: Collection[str],
+) -> dict[str, PerQuery]:
+    """The values with the recall of cold items, unless none is relevant to any query."""
+    found = {
+        rankings.channel: cold_recall(rankings, graded, per_query[rankings.channel].query_ids, cold_items)
+        for rankings in channels
+    }
+    if not any(np.isfinite(values).any() for values in found.values()):
+        return dict(per_query)
+    return {
+        name: replace(scored, values={**scored.values, COLD_RECALL: found[name]}) for name, scored in per_query.items()
+    }
 
 
 def _with_values(scored: PerQuery, added: Mapping[str, Mapping[str, float]]) -> PerQuery:

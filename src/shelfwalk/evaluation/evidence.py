@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shelfwalk.errors import UserError
-from shelfwalk.evaluation.claims import Claims, FigureClaim, RatioClaim, SmallestBeamClaim
+from shelfwalk.evaluation.claims import ClaimOnData, Claims
 from shelfwalk.evaluation.query_values import QueryValues, read_query_values
 from shelfwalk.evaluation.results import ResultRecord, read_results
 from shelfwalk.evaluation.systems import newest
@@ -92,7 +92,7 @@ def missing_runs(claims: Claims, evidence: Evidence, hashes: Mapping[str, str]) 
     known = recipe_names()
     wanted: set[MissingRun] = set()
     for claim in claims.claims:
-        if not isinstance(claim, RatioClaim | SmallestBeamClaim | FigureClaim) or claim.data not in hashes:
+        if not isinstance(claim, ClaimOnData) or claim.data not in hashes:
             continue
         if any(recipe not in known for recipe in claim.recipes):
             continue

@@ -47,6 +47,7 @@ def run_recipe(
         dataset.judgements,
         out,
         relevant_grade=dataset.relevant_grade,
+        cold_items=dataset.cold_items,
         progress=progress,
     )
     append_evaluation(results, found.result)

@@ -10,7 +10,7 @@ query are counted, and the figures are made once more without those queries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -98,13 +98,15 @@ def evaluate_shelf(
     *,
     relevant_grade: int | None = None,
     events: pa.Table | None = None,
+    cold_items: Collection[str] | None = None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> ShelfEvaluation:
     """Measure every channel of `shelf` on `queries` and write the results into `out`.
 
     `queries` are a `QUERIES`, `EVALUATION_QUERIES` or `PERSONAL_QUERIES` table; `events` tell what was shown for them
-    (for pvr). Raises UserError if the shelf was trained on one of the queries, if judgements fit neither queries nor
-    catalogue, if a history lies in the future or names an unknown item, or if nothing is relevant.
+    (for pvr), `cold_items` which items came after the log that the shelf was trained on (for ColdR). Raises UserError
+    if the shelf was trained on one of the queries, if judgements fit neither queries nor catalogue, if a history lies
+    in the future or names an unknown item, or if nothing is relevant.
     """
     texts = queries["query"].to_pylist()
     training = pq.read_table(shelf.folder / layout.TRAINING_QUERIES)
@@ -124,6 +126,7 @@ def evaluate_shelf(
         beams,
         relevant_grade=relevant_grade,
         exposures=exposures,
+        cold_items=cold_items,
         own_values={} if relevance is None else {RANKED: {WRONG_ORDER: relevance.wrong_order()}},
     )
     pseudo = training.filter(pa.compute.equal(training["source"], "pseudo"))["query"].to_pylist()

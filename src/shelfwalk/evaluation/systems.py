@@ -190,10 +190,10 @@ def _shared(systems: Sequence[System], channel: str) -> list[System]:
 
 
 def _same(first: System, second: System) -> bool:
-    measures = [measure for measure in first.values if not measure.startswith(_OF_ALL_CHANNELS)]
-    return all(
-        measure in second.values and np.array_equal(first.per_query(measure), second.per_query(measure), equal_nan=True)
-        for measure in measures
+    """Whether all that both have measured is equal: older results may lack a measure."""
+    measures = [name for name in first.values if name in second.values and not name.startswith(_OF_ALL_CHANNELS)]
+    return bool(measures) and all(
+        np.array_equal(first.per_query(measure), second.per_query(measure), equal_nan=True) for measure in measures
     )
 
 
@@ -201,9 +201,11 @@ def _joined(group: Sequence[System], channel: str, *, whole: bool) -> System:
     first = group[0]
     members = tuple(member for system in group for member in system.members)
     alone = len(group) == 1
-    values = {
-        measure: found for measure, found in first.values.items() if alone or not measure.startswith(_OF_ALL_CHANNELS)
-    }
+    # What several have measured is equal, so that it does not matter whose it is.
+    measured = dict(first.values)
+    for system in group:
+        measured |= {measure: found for measure, found in system.values.items() if measure not in measured}
+    values = {name: found for name, found in measured.items() if alone or not name.startswith(_OF_ALL_CHANNELS)}
     return System(channel if whole else _shared_name(members), members, first.seeds, values)
 
 

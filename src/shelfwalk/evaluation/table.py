@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.text import Text
 
+from shelfwalk.evaluation.cold_recall import COLD_RECALL
 from shelfwalk.evaluation.evaluate import Comparison, Evaluation
 from shelfwalk.evaluation.grids import Grid, markdown_parts, p_value_words, print_grids, signed
 from shelfwalk.evaluation.metrics import JUDGED_ONLY
@@ -78,7 +79,10 @@ def to_markdown(evaluation: Evaluation) -> str:
 def _plain(evaluation: Evaluation) -> Grid:
     measures = [name for name in _measures(evaluation) if not name.startswith(_SHOWN_APART)]
     rows = _rows(evaluation, measures, with_interval=True)
-    return Grid("All items", ("channel", *measures), rows, "In brackets the 95 % bootstrap interval of the mean.")
+    note = "In brackets the 95 % bootstrap interval of the mean."
+    if COLD_RECALL in measures:
+        note += f" {COLD_RECALL}: recall of the relevant items that came after the log, of queries that have one."
+    return Grid("All items", ("channel", *measures), rows, note)
 
 
 def _judged(evaluation: Evaluation) -> Grid:

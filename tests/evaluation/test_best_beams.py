@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 from made_results import DATA, made_result, write_made_results
 
 from shelfwalk.evaluation.beams import BeamHits, beam_values
+from shelfwalk.evaluation.best_beams import Rates, beam_share, best_rate_ratio, smallest_beam_reaching
 from shelfwalk.evaluation.claims import Claims
 from shelfwalk.evaluation.claims_text import ours
 from shelfwalk.evaluation.efficiency_budget import ClusterItems, efficiency_values, grid_measure
 from shelfwalk.evaluation.evidence import read_evidence
 from shelfwalk.evaluation.judgements import GradedQueries
-from shelfwalk.evaluation.smallest_beam import Rates, beam_share, smallest_beam_reaching
+from shelfwalk.evaluation.results import Result
 from shelfwalk.evaluation.verdicts import ClaimVerdict, judge
 from shelfwalk.recipes.recipe import load_recipe
 
@@ -103,7 +105,16 @@ def test_the_control_is_taken_at_its_best_beam_and_not_at_its_widest() -> None:
     assert beam_share((10, 65, 100), np.array([0.2, 0.5, 0.6]), control) == pytest.approx((0.718, 46.667, 65), abs=1e-3)
 
 
-def verdict(tmp_path: Path, rates: Mapping[str, Sequence[float | Rates]], seeds: int = 3) -> ClaimVerdict:
+def test_the_best_hit_rates_are_each_at_a_beam_of_their_own() -> None:
+    """As published: 0.4422 at beam 30 over 0.4275 at beam 65, and what wider beams lose counts for neither."""
+    treatment, control = np.array([0.4422, 0.43, 0.4]), np.array([0.3, 0.4275, 0.41])
+    assert best_rate_ratio((30, 65, 100), treatment, control) == pytest.approx((1.034, 30, 65), abs=1e-3)
+    assert best_rate_ratio((30, 65, 100), treatment, control * 0)[0] == np.inf
+
+
+def verdict(
+    tmp_path: Path, rates: Mapping[str, Sequence[float | Rates]], seeds: int = 3, **changes: Any
+) -> ClaimVerdict:
     """The verdict on rqkmeans against tiger whose hit rates at beams 1, 2 and 5 are these, one or one a query of 40."""
     results = [
         made_result(
@@ -113,10 +124,15 @@ def verdict(tmp_path: Path, rates: Mapping[str, Sequence[float | Rates]], seeds:
         for recipe, of_recipe in rates.items()
         for seed in range(seeds)
     ]  # fmt: skip
+    return judged(tmp_path, results, **changes)
+
+
+def judged(tmp_path: Path, results: Sequence[Result], **changes: Any) -> ClaimVerdict:
+    """The verdict on rqkmeans against tiger by these results."""
     write_made_results(tmp_path / "r.jsonl", results)
     claim = {"id": "a", "claim": "A is cheaper", "source": "Somewhere", "published": 0.46, "kind": "smallest beam",
              "data": "d", "treatment": "rqkmeans/generative", "control": "tiger/generative", "below": 0.75}  # fmt: skip
-    asked = Claims.model_validate({"data": {"d": {"title": "Something", "hash": DATA}}, "claims": (claim,)})
+    asked = Claims.model_validate({"data": {"d": {"title": "Something", "hash": DATA}}, "claims": (claim | changes,)})
     return judge(asked, read_evidence(tmp_path), {"d": DATA}, resamples=100)[0]
 
 
@@ -143,10 +159,40 @@ def test_a_beam_that_some_resamples_never_find_has_no_end(tmp_path: Path) -> Non
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["high"] is None
 
 
+def test_a_claim_of_a_better_best_hit_rate_is_judged(tmp_path: Path) -> None:
+    rates = {"rqkmeans": [0.2, 0.6, 0.5], "tiger": [0.1, 0.3, 0.5]}
+    found = verdict(tmp_path, rates, kind="best hit rate", above=1.0, below=None)
+    assert [found.ours, found.low, found.high] == pytest.approx([1.2] * 3)
+    assert (found.verdict, found.seeds) == ("holds", 3)
+    assert "beam 2 of 5" in found.why
+    nothing = verdict(tmp_path / "none", {**rates, "tiger": [0.0] * 3}, kind="best hit rate", above=1.0, below=None)
+    assert nothing.why == "no beam up to 5 reaches the best hit rate of tiger/generative, or that is 0"
+
+
+def test_a_seed_that_never_finds_the_beam_is_no_agreement(tmp_path: Path) -> None:
+    """On average it is reached at once; the third training stays below at every beam."""
+    rates = {
+        "rqkmeans": [[0.6, 0.8, 0.9], [0.6, 0.8, 0.9], [0.3, 0.35, 0.4]],
+        "tiger": [[0.1, 0.3, 0.5]] * 3,
+    }
+    results = [
+        made_result(
+            {"generative": {grid_measure(b): np.full(40, r) for b, r in zip((1, 2, 5), of_seed, strict=True)}},
+            recipe=recipe, recipe_hash=load_recipe(recipe).hash, seed=seed,
+        )
+        for recipe, of_recipe in rates.items()
+        for seed, of_seed in enumerate(of_recipe)
+    ]  # fmt: skip
+    found = judged(tmp_path, results)
+    assert found.high is not None and found.high < 0.75
+    assert found.verdict == "cannot tell"
+    assert "seeds are from 0.200 to never" in found.why
+
+
 def test_a_hit_rate_that_is_never_reached_cannot_be_told(tmp_path: Path) -> None:
     found = verdict(tmp_path, {"rqkmeans": [0.1, 0.2, 0.3], "tiger": [0.1, 0.3, 0.5]})
     assert (found.verdict, found.why) == (
-        "cannot tell", "no beam up to 5 reaches the best hit rate of tiger/generative"
+        "cannot tell", "no beam up to 5 reaches the best hit rate of tiger/generative, or that is 0"
     )  # fmt: skip
 
 
