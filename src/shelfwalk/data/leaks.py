@@ -33,8 +33,9 @@ _NOT_A_WORD = re.compile(r"[\W_]+")
 
 def _words(text: str) -> tuple[str, ...]:
     """Words of a query in NFKC and lower case; a query of punctuation only is one word."""
-    plain = unicodedata.normalize("NFKC", text).lower().replace("'", "").replace("’", "")
-    return tuple(word for word in _NOT_A_WORD.split(plain) if word) or tuple(plain.split())
+    plain = unicodedata.normalize("NFKC", text).lower()
+    joined = plain.replace("'", "").replace("’", "")
+    return tuple(word for word in _NOT_A_WORD.split(joined) if word) or tuple(plain.split())
 
 
 def normalise_query(text: str) -> str:
