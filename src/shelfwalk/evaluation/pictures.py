@@ -103,7 +103,7 @@ def codebook_use(counts: Sequence[NDArray[np.integer]]) -> Picture:
         for level, use in enumerate(counts):
             live = np.sort(use[use > 0])[::-1]
             axes.plot(np.arange(1, len(live) + 1), live, label=f"level {level + 1}", **_line(level))
-        axes.set(yscale="log", xlabel="code, by falling use", ylabel="items", xlim=(1, max(len(use) for use in counts)))
+        axes.set(yscale="log", xlabel="code, by falling use", ylabel="items", xlim=(1, max(2, *map(len, counts))))
         _plain_numbers(axes.yaxis)
         axes.grid()
         axes.legend(loc="upper right")
