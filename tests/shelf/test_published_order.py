@@ -11,11 +11,9 @@ import pytest
 
 from shelfwalk.channels.channel import Request
 from shelfwalk.data.tables import EVENTS
-from shelfwalk.errors import UserError
 from shelfwalk.evaluation.shelf_codes import codes_by_level
 from shelfwalk.ranking.efficiency import efficiency_of
 from shelfwalk.recipes.recipe import Recipe
-from shelfwalk.shelf import layout
 from shelfwalk.shelf.building import build_shelf
 from shelfwalk.shelf.shelf import Shelf
 from shelfwalk.shelf.training_tables import TrainingTables
@@ -55,14 +53,12 @@ def built(small_shop: SmallShop, tmp_path_factory: pytest.TempPathFactory) -> Sh
 
 def test_the_efficiency_is_that_of_the_log_and_is_kept(built: Shelf, small_shop: SmallShop) -> None:
     items = small_shop.items()
-    assert built.efficiency is not None
     assert built.efficiency.tolist() == efficiency_of(items, log_of(items)).tolist()
     assert len(set(built.efficiency.tolist())) == 7
 
 
 def test_a_search_follows_the_beam_and_then_the_efficiency(built: Shelf) -> None:
     trie, efficiency = built.generative.trie, built.efficiency
-    assert efficiency is not None
     request = Request(QUERY, built.encoder.encode([QUERY])[0])
     beams = built.generative.generate([request])
     expected: list[int] = []
@@ -78,15 +74,3 @@ def test_the_levels_stand_in_the_order_in_which_they_are_said(built: Shelf) -> N
     codes, sizes = codes_by_level(built)
     assert sizes == (2, 4, 8)
     assert [len(set(codes[:, level].tolist())) for level in range(3)] == [2, 4, 8]
-
-
-def test_a_shelf_of_before_there_was_an_efficiency(built: Shelf, small_shop: SmallShop) -> None:
-    """Ours needs none; the published order cannot be had."""
-    plain = Shelf.open(small_shop.copy_of_shelf(built.folder.parent / "plain"))
-    (plain.folder / layout.EFFICIENCY).unlink()
-    assert plain.efficiency is None
-    assert len(plain.search(QUERY, 5, "generative").results) == 5
-    plain.recipe["generative"]["in_cluster_order"] = "efficiency"
-    del plain.generative
-    with pytest.raises(UserError, match="no efficiency to be ordered by"):
-        plain.search(QUERY, 5, "generative")

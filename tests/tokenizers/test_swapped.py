@@ -11,7 +11,7 @@ import pytest
 
 from shelfwalk.errors import UserError
 from shelfwalk.recipes.recipe import load_recipe, parse_recipe
-from shelfwalk.shelf.tokenizers_of_recipes import tokenizer_of
+from shelfwalk.tokenizers.made_of_settings import tokenizer_of
 from shelfwalk.tokenizers.residual_kmeans import ResidualKMeansTokenizer
 from shelfwalk.tokenizers.saved_tokenizer import open_tokenizer
 from shelfwalk.tokenizers.swapped import SwappedTokenizer

@@ -115,22 +115,17 @@ class GenerativeChannel:
         vectors: npt.NDArray[np.float32],
         labels: ClusterLabels,
         words: WordShares,
+        efficiency: npt.NDArray[np.float32],
         settings: GenerativeSettings,
         encoder: TextEncoder | None = None,
         live: LiveTrie | None = None,
-        efficiency: npt.NDArray[np.float32] | None = None,
     ) -> None:
         """`vectors` [items, dimensions]; `encoder` gives the generator's query vectors if it was fine-tuned with it.
 
-        `live`: identifiers that change, to be searched in place of `trie`. `efficiency` [items]: what the published
-        order inside a cluster goes by. A weight that `settings` lack counts as 0. Raises UserError if the generator
-        does not make such identifiers, or if the settings ask for the published order and there is no efficiency.
+        `efficiency` [items]: what the published order inside a cluster goes by. `live`: identifiers that change, to be
+        searched in place of `trie`. A weight that `settings` lack counts as 0. Raises UserError if the generator does
+        not make such identifiers.
         """
-        if settings.in_cluster_order is not None and efficiency is None:
-            raise UserError(
-                "The items of this shelf have no efficiency to be ordered by: build it again, or take in_cluster_order"
-                " out of the recipe's [generative]."
-            )
         if trie.levels != len(generator.level_sizes):
             raise UserError(
                 f"The generator makes identifiers of {len(generator.level_sizes)} levels, and those of the catalogue "
@@ -225,7 +220,7 @@ class GenerativeChannel:
         self, request: Request, identifiers: Identifiers, beams: Beams, k: int
     ) -> tuple[Candidates, npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """The candidates, the places of the best of them, and the scores of these."""
-        if self.settings.in_cluster_order is not None and self._efficiency is not None:
+        if self.settings.in_cluster_order is not None:
             candidates = expand(beams, 0, identifiers, self.settings.most_items)
             places = lookup_order(candidates, self._efficiency, min(k, self.settings.most_items))
             return candidates, places, place_scores(len(places))

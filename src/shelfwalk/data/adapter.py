@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shelfwalk.data.asked_queries import has_query
 from shelfwalk.data.raw_files import blocks, column_names
 from shelfwalk.data.tables import ATTRIBUTES_TYPE, Contract
 from shelfwalk.data.validation import Block, bad_rows_of, bad_rows_path, conform
@@ -42,7 +43,7 @@ class Dataset:
         """The events that belong to a query, which a build can learn from; None where there are none."""
         if self.events is None:
             return None
-        searches = self.events.filter(pc.not_equal(pc.utf8_trim_whitespace(self.events["user_query"]), ""))
+        searches = self.events.filter(has_query(self.events["user_query"]))
         return searches if searches.num_rows else None
 
     def with_fewer_queries(self, most: int | None) -> Dataset:

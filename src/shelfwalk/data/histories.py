@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shelfwalk.data.asked_queries import OF_ONE_SEARCH, has_query
 from shelfwalk.data.query_item_pairs import LOGGED_ACTIONS
 from shelfwalk.data.recent_items import recent_items
 from shelfwalk.data.tables import TIMESTAMP_TYPE
@@ -26,7 +27,7 @@ from shelfwalk.errors import UserError
 Numbers = npt.NDArray[np.int64]
 Targets = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]
 
-_VISIT = ("client_id", "session_id", "query_id", "user_query")
+_VISIT = ("client_id", *OF_ONE_SEARCH)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def visits_of(items: pa.Table, events: pa.Table, length: int) -> Visits:
     catalogue no longer has are in neither histories nor targets.
     """
     chosen = _interactions(items, events)
-    searched = chosen.filter(_has_text(chosen["user_query"]))
+    searched = chosen.filter(has_query(chosen["user_query"]))
     if not searched.num_rows:
         raise UserError(
             f"The log has no query that led to a {', '.join(LOGGED_ACTIONS[:-1])} or {LOGGED_ACTIONS[-1]} on an item "
@@ -106,7 +107,7 @@ def _begun(events: pa.Table, searched: pa.Table) -> tuple[Numbers, Numbers, Numb
     and the visit of every row."""
     # Most of a log are pages without a click: only the sessions that had one are looked at again.
     related = pc.is_in(events["session_id"], value_set=pc.unique(searched["session_id"]))
-    pages = events.filter(pc.and_(related, _has_text(events["user_query"])))
+    pages = events.filter(pc.and_(related, has_query(events["user_query"])))
     columns = ["timestamp", *_VISIT]
     both = pa.concat_tables([searched.select(columns), pages.select(columns)])
     numbers = _numbered(both)
@@ -148,10 +149,6 @@ def _coded(texts: pa.ChunkedArray) -> tuple[Numbers, pa.Array]:
     """A number for each different text, by every row, and these texts; they stand in the order of first appearance."""
     values = pc.unique(texts)
     return pc.index_in(texts, value_set=values).to_numpy().astype(np.int64), values
-
-
-def _has_text(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(texts), ""), False)
 
 
 def _bought(events: pa.Table) -> npt.NDArray[np.bool_]:

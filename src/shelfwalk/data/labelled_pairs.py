@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shelfwalk.data.asked_queries import has_query
 from shelfwalk.data.query_item_pairs import LOGGED_ACTIONS
 from shelfwalk.errors import UserError
 
@@ -56,7 +57,7 @@ def labelled_by_log(items: pa.Table, events: pa.Table) -> LabelledPairs:
     """Pairs shown for a query, relevant where they were clicked; raises UserError if the log has only one of both."""
     actions = events["action_name"]
     shown = pc.is_in(actions, value_set=pa.array([IMPRESSION, *LOGGED_ACTIONS]))
-    events = events.filter(pc.and_(shown, pc.not_equal(pc.fill_null(events["user_query"], ""), "")))
+    events = events.filter(pc.and_(shown, has_query(events["user_query"])))
     item_rows = pc.fill_null(pc.index_in(events["object_id"], value_set=_joined(items["item_id"])), -1)
     queries = _joined(events["user_query"]).dictionary_encode()
     clicked = pc.is_in(events["action_name"], value_set=pa.array(LOGGED_ACTIONS))

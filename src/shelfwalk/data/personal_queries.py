@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shelfwalk.data.adapter import Dataset, LayoutFile, read_layout
+from shelfwalk.data.asked_queries import asked_queries
 from shelfwalk.data.histories import Visits, visits_of
 from shelfwalk.data.recent_items import NEVER
 from shelfwalk.data.simulated_market import open_simulated_market
@@ -110,8 +111,7 @@ def _asked_before(texts: pa.Array, events: pa.Table | None) -> Numbers:
     """In how many searches of the log each text was asked, int64 [texts]."""
     if events is None:
         return np.zeros(len(texts), np.int64)
-    asked = events.select(["user_query", "session_id", "query_id"]).group_by(["user_query", "session_id", "query_id"])
-    counted = asked.aggregate([]).group_by("user_query").aggregate([([], "count_all")])
+    counted = asked_queries(events).group_by("user_query").aggregate([([], "count_all")])
     places = pc.index_in(texts, value_set=counted["user_query"].combine_chunks())
     return np.asarray(pc.fill_null(counted["count_all"].combine_chunks().take(places), 0).to_numpy(), np.int64)
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shelfwalk.data.asked_queries import has_query
 from shelfwalk.errors import UserError
 
 LOGGED_ACTIONS = ("click", "add_to_cart", "purchase")
@@ -103,7 +104,7 @@ def pairs_from_events(items: pa.Table, events: pa.Table) -> QueryItemPairs:
 def _logged_pairs(item_ids: pa.Array, events: pa.Table) -> QueryItemPairs:
     """The pairs of some events of a log."""
     acted = pc.is_in(events["action_name"], value_set=pa.array(LOGGED_ACTIONS))
-    found = events.filter(pc.and_(acted, pc.not_equal(events["user_query"], "")))
+    found = events.filter(pc.and_(acted, has_query(events["user_query"])))
     rows = pc.index_in(found["object_id"], value_set=item_ids)
     asked = found["user_query"].filter(pc.is_valid(rows)).combine_chunks().dictionary_encode()
     item_rows = rows.drop_null().to_numpy().astype(np.int32, copy=False)

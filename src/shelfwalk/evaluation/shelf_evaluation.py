@@ -39,7 +39,6 @@ from shelfwalk.evaluation.report import ReportInput, SampleAnswer, write_report
 from shelfwalk.evaluation.results import Result, append_evaluation, result_of
 from shelfwalk.evaluation.unconstrained import invalid_share
 from shelfwalk.generators.beam_search import Beams
-from shelfwalk.ranking.efficiency import efficiency_of
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.shelf import Shelf
 
@@ -216,9 +215,8 @@ def _beam_hits(shelf: Shelf, query_ids: tuple[str, ...], clusters: npt.NDArray[n
 
 
 def _cluster_items(shelf: Shelf) -> ClusterItems:
-    trie, efficiency = shelf.generative.trie, shelf.efficiency
-    by = efficiency_of(shelf.items) if efficiency is None else efficiency
-    return ClusterItems.by_efficiency(trie.posting_offsets, trie.posting_items, shelf.items["item_id"].to_pylist(), by)
+    trie, item_ids = shelf.generative.trie, shelf.items["item_id"].to_pylist()
+    return ClusterItems.by_efficiency(trie.posting_offsets, trie.posting_items, item_ids, shelf.efficiency)
 
 
 def _without(

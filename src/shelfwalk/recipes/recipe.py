@@ -1,4 +1,4 @@
-"""The declarative description of one system: recipe = item tokeniser + constraint + generator + training + scorer.
+"""The declarative description of one system: item tokeniser + generator + training + order inside clusters.
 
 In: the name of a recipe that comes with shelfwalk, or a TOML file. Out: a `Recipe`, or one sentence that names every
 mistake in the file. A recipe's hash names it in results.
@@ -11,7 +11,7 @@ import tomllib
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -22,16 +22,17 @@ from shelfwalk.data.pseudo_queries import PseudoQuerySettings
 from shelfwalk.encoders.two_tower_settings import ShopperTowerSettings, TwoTowerSettings
 from shelfwalk.encoders.weights import DEFAULT_ENCODER
 from shelfwalk.errors import UserError
-from shelfwalk.generators.settings import GeneratorSettings, TrainingSettings
+from shelfwalk.generators.settings import GeneratorSettings, ItemStage, QueryStage, ShopperStage, TrainingSettings
 from shelfwalk.ranking.ranker_settings import RankerSettings
 from shelfwalk.settings import Settings
 from shelfwalk.tokenizers.settings import TokenizerSettings
 
 _SUFFIX = ".toml"
-_KINDS = (
-    *("residual_kmeans", "hierarchical_kmeans", "rqvae", "lsh", "random", "cqsid", "hourglass", "swapped"),
-    *("items", "queries", "shoppers"),
-)
+_KINDS = {
+    kind
+    for settings in (*get_args(TokenizerSettings), ItemStage, QueryStage, ShopperStage)
+    for kind in get_args(settings.model_fields["kind"].annotation)
+}
 
 
 class TextSettings(Settings):
@@ -127,7 +128,8 @@ class Recipe(Settings):
     def hash(self) -> str:
         """Sixteen hexadecimal digits that name the recipe's values.
 
-        What a recipe leaves out is left out, so that a part that only other recipes have does not rename it.
+        Defaults count like values that are given; only what is None is left out, so that an optional part that only
+        other recipes have does not rename this one.
         """
         return hashlib.sha256(self.model_dump_json(exclude_none=True).encode()).hexdigest()[:16]
 

@@ -15,7 +15,6 @@ from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
 from shelfwalk.shelf.pair_step import TrainingPairs, read_pairs
 from shelfwalk.shelf.steps import StepResult
-from shelfwalk.shelf.tokenizers_of_recipes import numbering_levels, tokenizer_of
 from shelfwalk.shelf.vectors import Vectors
 from shelfwalk.tokenizers.capped_clusters import CappedTokenizer
 from shelfwalk.tokenizers.category_codes import CategoryCodes
@@ -23,6 +22,7 @@ from shelfwalk.tokenizers.diagnosis import TokenizerDiagnosis, diagnose, refuse_
 from shelfwalk.tokenizers.end_codes import with_end_codes
 from shelfwalk.tokenizers.item_tokenizer import Codes
 from shelfwalk.tokenizers.learning_pairs import LearningPairs
+from shelfwalk.tokenizers.made_of_settings import numbering_levels, tokenizer_of
 from shelfwalk.tokenizers.settings import CqSidSettings, TokenizerSettings
 
 

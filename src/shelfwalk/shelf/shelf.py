@@ -346,10 +346,10 @@ class Shelf:
         return vectors
 
     @cached_property
-    def efficiency(self) -> npt.NDArray[np.float32] | None:
-        """The items' efficiency [items] in the log of the build; None for a shelf of before there was any."""
-        path = self.folder / layout.EFFICIENCY
-        return np.load(path, mmap_mode="r", allow_pickle=False) if path.exists() else None
+    def efficiency(self) -> npt.NDArray[np.float32]:
+        """The items' efficiency [items] in the log of the build, memory-mapped; without a log, their popularity."""
+        found: npt.NDArray[np.float32] = np.load(self.folder / layout.EFFICIENCY, mmap_mode="r", allow_pickle=False)
+        return found
 
     @cached_property
     def encoder(self) -> TextEncoder:
@@ -396,9 +396,9 @@ class Shelf:
             self.vectors,
             ClusterLabels(self.items),
             self.bm25,
+            self.efficiency,
             settings.model_copy(update={**self.recorded["in_cluster"]["weights"], "beam": self._beam or settings.beam}),
             OnnxTextEncoder(own, self._threads) if own.is_dir() else None,
-            efficiency=self.efficiency,
         )
 
     @cached_property

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shelfwalk.data.histories import visits_of
+from shelfwalk.data.histories import refuse_anonymous, visits_of
 from shelfwalk.data.tables import TIMESTAMP_TYPE
 from shelfwalk.errors import UserError
 from shelfwalk.generators.settings import ShopperStage
@@ -50,11 +50,7 @@ def refuse_unfit_log(recipe: Recipe, events: pa.Table | None) -> None:
             f"The recipe {recipe.name} has a training stage on shoppers, and there is no search log: give one, or take "
             "the stage out of training.stages."
         )
-    if "client_id" not in events.column_names or not pc.any(pc.not_equal(events["client_id"], "")).as_py():
-        raise UserError(
-            f"The recipe {recipe.name} has a training stage on shoppers, and no event of the log has a client_id: name "
-            "the column that tells shoppers apart, or take the stage out of training.stages."
-        )
+    refuse_anonymous(events)
     latest = datetime.now(UTC) + _CLOCKS_DIFFER
     later = pc.indices_nonzero(pc.greater(events["timestamp"], pa.scalar(latest, TIMESTAMP_TYPE)))
     if len(later):

@@ -66,9 +66,9 @@ def open_generative(
         vectors.items(),
         ClusterLabels(build.items),
         words,
+        np.load(efficiency.folder / layout.EFFICIENCY, allow_pickle=False),
         build.recipe.generative,
         OnnxTextEncoder(own, build.threads) if own.is_dir() else None,
-        efficiency=np.load(efficiency.folder / layout.EFFICIENCY, allow_pickle=False),
     )
 
 

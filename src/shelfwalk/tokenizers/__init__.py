@@ -1,1 +1,5 @@
-"""From an item to its identifier: residual k-means and RQ-VAE, a uniqueness token, and how well the codes are used."""
+"""From an item to its identifier, and how well the codes are used.
+
+Residual and hierarchical k-means, RQ-VAE, CQ-SID, and as controls hyperplanes and random codes; around them a
+uniqueness token, capped clusters, and levels that are removed or swapped.
+"""

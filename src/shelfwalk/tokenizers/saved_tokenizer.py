@@ -21,28 +21,24 @@ from shelfwalk.tokenizers.swapped import SwappedTokenizer
 from shelfwalk.tokenizers.tokenizer_files import DESCRIPTION, read_description
 from shelfwalk.tokenizers.uniqueness import UniqueTokenizer
 
+_PLAIN = {
+    tokenizer.kind: tokenizer.open
+    for tokenizer in (
+        *(ResidualKMeansTokenizer, HierarchicalKMeansTokenizer, RQVAETokenizer, CQSIDTokenizer),
+        *(LSHTokenizer, RandomTokenizer),
+    )
+}
+_AROUND_ANOTHER = {
+    tokenizer.kind: tokenizer.open
+    for tokenizer in (CappedTokenizer, ShortenedTokenizer, SwappedTokenizer, UniqueTokenizer)
+}
+
 
 def open_tokenizer(folder: Path) -> ItemTokenizer:
     """Open a saved tokeniser; raises UserError if a file is missing, damaged or of a kind that is not known."""
     kind = read_description(folder)["kind"]
-    if kind == ResidualKMeansTokenizer.kind:
-        return ResidualKMeansTokenizer.open(folder)
-    if kind == HierarchicalKMeansTokenizer.kind:
-        return HierarchicalKMeansTokenizer.open(folder)
-    if kind == RQVAETokenizer.kind:
-        return RQVAETokenizer.open(folder)
-    if kind == CQSIDTokenizer.kind:
-        return CQSIDTokenizer.open(folder)
-    if kind == LSHTokenizer.kind:
-        return LSHTokenizer.open(folder)
-    if kind == RandomTokenizer.kind:
-        return RandomTokenizer.open(folder)
-    if kind == CappedTokenizer.kind:
-        return CappedTokenizer.open(folder, open_tokenizer)
-    if kind == ShortenedTokenizer.kind:
-        return ShortenedTokenizer.open(folder, open_tokenizer)
-    if kind == SwappedTokenizer.kind:
-        return SwappedTokenizer.open(folder, open_tokenizer)
-    if kind == UniqueTokenizer.kind:
-        return UniqueTokenizer.open(folder, open_tokenizer)
+    if kind in _PLAIN:
+        return _PLAIN[kind](folder)
+    if kind in _AROUND_ANOTHER:
+        return _AROUND_ANOTHER[kind](folder, open_tokenizer)
     raise UserError(f"{folder / DESCRIPTION} names the tokeniser '{kind}', which this version of shelfwalk lacks.")

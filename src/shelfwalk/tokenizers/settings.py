@@ -147,7 +147,7 @@ class CqSidSettings(Settings):
         return self
 
 
-class HourglassSettings(Settings):
+class LevelRemovalSettings(Settings):
     """Identifiers of another tokeniser without one of their levels, for all items or for those with its head codes."""
 
     kind: Literal["hourglass"]
@@ -196,6 +196,6 @@ TokenizerSettings = (
     | LSHSettings
     | RandomSettings
     | CqSidSettings
-    | HourglassSettings
+    | LevelRemovalSettings
     | SwappedSettings
 )

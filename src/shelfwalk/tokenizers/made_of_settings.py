@@ -19,7 +19,7 @@ from shelfwalk.tokenizers.rqvae import RQVAETokenizer
 from shelfwalk.tokenizers.settings import (
     CqSidSettings,
     HierarchicalKMeansSettings,
-    HourglassSettings,
+    LevelRemovalSettings,
     LSHSettings,
     RandomSettings,
     ResidualKMeansSettings,
@@ -47,7 +47,7 @@ def tokenizer_of(settings: TokenizerSettings, seed: int) -> ItemTokenizer:
         return _numbered(LSHTokenizer(settings.level_sizes, seed=seed), settings)
     if isinstance(settings, RandomSettings):
         return _numbered(RandomTokenizer(settings.level_sizes, seed=seed), settings)
-    if isinstance(settings, HourglassSettings):
+    if isinstance(settings, LevelRemovalSettings):
         removal = Removal(settings.level, settings.most_used, settings.share)
         return ShortenedTokenizer(tokenizer_of(settings.inner, seed), removal)
     if isinstance(settings, SwappedSettings):
