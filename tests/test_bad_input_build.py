@@ -65,7 +65,7 @@ def test_a_recipe_that_is_not_there(refused_build: Callable[..., None], tmp_path
     (tmp_path / "folder.toml").mkdir()
     refused_build(["folder.toml cannot be read"], "--recipe", tmp_path / "folder.toml")
     (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"')
-    refused_build(["latin.toml cannot be read"], "--recipe", tmp_path / "latin.toml")
+    refused_build(["latin.toml is not UTF-8 text"], "--recipe", tmp_path / "latin.toml")
 
 
 def test_an_encoder_that_is_not_there(refused_build: Callable[..., None], tmp_path: Path) -> None:
@@ -82,6 +82,10 @@ def test_an_encoder_that_is_damaged(small_shop: SmallShop, shop_cache: Path, run
     ran = run_command(*build, "--out", tmp_path / "new.shelf", "--quiet")
     ran.refused(str(encoder), "could not be loaded as a sentence-transformers folder")
     assert not (tmp_path / "new.shelf").exists()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link.shelf").symlink_to("elsewhere")
+    run_command(*build, "--out", tmp_path / "link.shelf", "--quiet").refused("could not be loaded")
+    assert list((tmp_path / "link.shelf").iterdir()) == []
 
 
 def test_training_judgements_that_cannot_be_used(refused_build: Callable[..., None], tmp_path: Path) -> None:
@@ -100,9 +104,9 @@ def test_a_log_that_cannot_be_used(refused_build: Callable[..., None], tmp_path:
     header = ("timestamp", "session_id", "user_query", "action_name", "object_id")
     seen = ("2026-01-31T12:00:00Z", "s1", "usb hub", "impression", "usb-hub-dunlo-0")
     foreign = (*seen[:3], "click", "nothing")
-    for name, row in (("seen", seen), ("foreign", foreign)):
+    for name, row, words in (("seen", seen, "impressions alone"), ("foreign", foreign, "object_id holds the item ids")):
         events = write_csv(tmp_path / f"{name}.csv", header, [row])
-        refused_build(["The log has no click, add_to_cart or purchase on an item"], "--events", events)
+        refused_build(["The log has no click, add_to_cart or purchase", words], "--events", events)
     wrong = write_csv(tmp_path / "wrong.csv", header, [(*seen[:3], "clicked", seen[4])])
     refused_build(["column 'action_name'", "'clicked' is none of impression, click"], "--events", wrong)
     wrong = write_csv(tmp_path / "when.csv", header, [("yesterday", *seen[1:])])

@@ -73,6 +73,16 @@ def test_k_beyond_the_catalogue_gives_every_item(small_shop: SmallShop, run_comm
     assert len({result["item_id"] for result in results}) == len(results) == 120
 
 
+@pytest.mark.parametrize("category", ["", " > "])
+def test_a_category_without_a_name(small_shop: SmallShop, run_command: Run, category: str) -> None:
+    run_command("search", small_shop.shelf, "usb", "--category", category).refused("--category names no category")
+
+
+def test_a_history_that_nothing_reads_is_told(small_shop: SmallShop, run_command: Run) -> None:
+    ran = run_command("search", small_shop.shelf, "usb", "--shopper-history", "usb-hub-dunlo-0", "--json")
+    assert (ran.status, ran.err) == (0, "Recipe small reads no history: --shopper-history changes nothing.\n")
+
+
 def test_an_unknown_channel(small_shop: SmallShop, run_command: Run) -> None:
     run_command("search", small_shop.shelf, "usb", "--channel", "dence").refused('no channel "dence"', *CHANNELS)
 
@@ -84,8 +94,8 @@ def test_a_place_that_is_no_shelf(small_shop: SmallShop, run_command: Run, tmp_p
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("mine")
     run_command(verb, tmp_path / "nowhere", *rest).refused("nowhere", "no shelf here", "shelfwalk build")
-    run_command(verb, tmp_path / "folder", *rest).refused("folder", "not a shelf")
-    run_command(verb, tmp_path / "file", *rest).refused("file", "not a shelf")
+    for name in ("folder", "file"):
+        run_command(verb, tmp_path / name, *rest).refused(name, "not a shelf: give the folder that shelfwalk build")
     assert files_of(tmp_path) == {"file": b"mine"}
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from shelfwalk.cli import main
 from shelfwalk.shelf.shelf import Shelf
+from shelfwalk.tables_from_files import TableFiles
 from small_shop import Ran, SmallShop, files_of, product, write_csv
 
 Run = Callable[..., Ran]
@@ -19,7 +20,7 @@ Run = Callable[..., Ran]
 GOOD = "item_id,title\na,USB hub\nb,Desk lamp\n"
 LINE = b'{"item_id": "a", "title": "USB hub"}\n'
 CATALOGUES: dict[str, tuple[str, str | bytes, list[str]]] = {
-    "a missing column": ("x.csv", "item_id,name\na,USB hub\n", ["no column 'title'", "map it with --column title="]),
+    "a missing column": ("x.csv", "item_id,name\na,USB hub\n", ["no column 'title'", "--column title=NAME"]),
     "a misspelt column": ("x.csv", "item_id,titel\na,USB hub\n", ["no column 'title'", "--column title=titel"]),
     "no obligatory column": ("x.csv", "colour\nred\n", ["no column 'item_id'", "all columns: colour"]),
     "two columns of a name": ("x.csv", "item_id,title,title\na,b,c\n", ["two columns named 'title'"]),
@@ -130,6 +131,26 @@ def test_a_mapping_to_a_column_of_another_file_only(
         small_shop.items_file,
         *("--queries", small_shop.queries_file, "--column", "title=query"),
     )
+
+
+def test_bad_rows_of_two_files_of_a_name_are_kept_apart(tmp_path: Path) -> None:
+    """Training queries, evaluation queries and one of a folder's own; a clean one removes nobody's bad rows."""
+    good, bad = ("a", "usb hub"), ("b", "")
+    for folder, rows in (("shop", [good, bad]), ("train", [good, bad, bad]), ("kept", [good])):
+        (tmp_path / folder).mkdir()
+        write_csv(tmp_path / folder / "queries.csv", ("query_id", "query"), rows)
+    items, judged = (tmp_path / "shop" / "items.csv", tmp_path / "j.csv")
+    items.write_text(GOOD)
+    write_csv(judged, ("query_id", "item_id", "grade"), [("a", "a", 1)])
+    queries, kept = tmp_path / "train" / "queries.csv", tmp_path / "kept" / "queries.csv"
+    for catalogue, count in ((items, 1), (items.parent, 2)):
+        aside = tmp_path / f"aside{count}"
+        files = TableFiles({}, True, aside)
+        files.items_and_training(catalogue, queries, judged, None, kept)
+        written = [path for path in aside.rglob("*") if path.is_file()]
+        assert len(written) == count
+        assert len([notice for notice in files.notices if "aside into" in notice]) == count
+        assert f"{queries}: 2 bad rows were set aside" in " ".join(files.notices)
 
 
 EVALUATIONS: dict[str, tuple[str, str, list[str]]] = {

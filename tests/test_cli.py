@@ -6,13 +6,14 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from errno import ENOENT, ENOSPC
+from errno import EDQUOT, EIO, ELOOP, ENOENT, ENOSPC, EPERM
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from shelfwalk.channels.names import CHANNELS
+from shelfwalk.recipes.recipe import load_recipe, recipe_names
 from shelfwalk.shelf import building
 from shelfwalk.shelf.generations import generations
 from shelfwalk.shelf.shelf import Shelf
@@ -49,6 +50,7 @@ def test_each_verb_explains_itself(run_command: Run, verb: str) -> None:
         (["search", "x.shelf", "usb", "--chanel", "bm25"], ["No such option: --chanel"]),
         (["build", "--items", "x.csv"], ["Missing option '--out'"]),
         (["build", "--items", "x.csv", "--out", "x", "--seed", "-1"], ["--seed", "greater than or equal to 0"]),
+        (["build", "--items", "x.csv", "--out", "x", "--seed", f"{2**31}"], ["--seed", "less than or equal to"]),
         (["recipes", "nonsense"], ["No such command 'nonsense'"]),
     ],
 )
@@ -61,7 +63,16 @@ def test_recipes_are_listed_shown_and_copied(run_command: Run, tmp_path: Path) -
     assert {"rqkmeans", "tiger"} <= set(names)
     copy = tmp_path / "new" / "mine.toml"
     assert run_command("recipes", "copy", "tiger", copy) == Ran(0, "", "")
-    assert run_command("recipes", "show", "tiger").out == copy.read_text()
+    shown = run_command("recipes", "show", "tiger").out
+    assert copy.read_text() == shown.replace('name = "tiger"', 'name = "mine"')
+    assert load_recipe(str(copy)).name == "mine"
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_copy_of_any_recipe_is_named_after_its_file(run_command: Run, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / 'my "own" \\1 é.toml'
+    assert run_command("recipes", "copy", name, copy) == Ran(0, "", "")
+    assert load_recipe(str(copy)) == load_recipe(name).model_copy(update={"name": copy.stem})
 
 
 def test_a_copy_of_a_recipe_never_replaces_a_file(run_command: Run, tmp_path: Path) -> None:
@@ -156,12 +167,13 @@ def test_inspect_as_json_is_the_manifest(small_shop: SmallShop, run_command: Run
 def test_build_again_publishes_a_generation_and_says_how_to_go_on(
     small_shop: SmallShop, shop_cache: Path, run_command: Run, tmp_path: Path
 ) -> None:
-    own = small_shop.copy_of_shelf(tmp_path)
+    (tmp_path / "my shop").mkdir()
+    own = small_shop.copy_of_shelf(tmp_path / "my shop")
     build = ("build", "--items", small_shop.items_file, "--recipe", small_shop.recipe_file, "--out", own)
     ran = run_command(*build)
     assert ran.status == 0
     assert "codebook use" in ran.out
-    assert f"Next: shelfwalk search {own}" in ran.out.splitlines()[-1]
+    assert f"Next: shelfwalk search '{own}'" in ran.out.splitlines()[-1]
     assert generations(own) == ["000001", "000002"]
     assert run_command(*build, "--quiet") == Ran(0, "", "")
     assert generations(own) == ["000002", "000003"]
@@ -197,8 +209,8 @@ def test_columns_are_mapped_unused_ones_named_and_bad_rows_set_aside(
     assert not (tmp_path / "products.csv.bad-rows.jsonl").exists()
     ran = run_command(*build, "--skip-bad-rows")
     assert ran.status == 0
-    assert "1 bad rows were set aside" in ran.err
-    assert "Column 'colour' is not used" in ran.err
+    assert f"{items}: 1 bad row was set aside" in ran.err
+    assert f"{items}: column 'colour' is not used" in ran.err
     (aside,) = (tmp_path / "products.csv.bad-rows.jsonl").read_text().splitlines()
     assert json.loads(aside)["row"] == 8
     assert Shelf.open(own).manifest.files == Shelf.open(small_shop.shelf).manifest.files
@@ -236,6 +248,9 @@ def test_ctrl_c_is_one_sentence_and_a_fault_of_ours_is_none(
     assert ran.err.startswith("shelfwalk: stopped; nothing half-made is left")
     monkeypatch.setattr(building, "build_shelf", raising(OSError(ENOSPC, "No space left on device", "items.arrow")))
     run_command(*build).refused("items.arrow: No space left on device")
+    for number in (EDQUOT, EPERM, EIO, ELOOP):
+        monkeypatch.setattr(building, "build_shelf", raising(OSError(number, "Refused", "items.arrow")))
+        run_command(*build).refused("items.arrow: Refused")
     monkeypatch.setattr(building, "build_shelf", raising(FileNotFoundError(ENOENT, "No such file", "step.json")))
     with pytest.raises(FileNotFoundError):
         run_command(*build)

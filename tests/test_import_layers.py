@@ -17,7 +17,7 @@ import pytest
 import shelfwalk
 
 SOURCES = Path(shelfwalk.__file__).parent
-GROUND = ("version", "errors", "files", "settings")
+GROUND = ("version", "errors", "files", "processes", "settings")
 """Modules beside the rooms, which every room may import."""
 ROOMS = (
     "data",

@@ -49,6 +49,33 @@ def _qwen2() -> Any:
     return Qwen2ForCausalLM(Qwen2Config(**(SMALL | sizes | more)))
 
 
+def _bloom() -> Any:
+    from transformers import BloomConfig, BloomForCausalLM
+
+    return BloomForCausalLM(BloomConfig(**(SMALL | {"hidden_size": 16, "n_layer": 2, "n_head": 2})))
+
+
+def _mpt() -> Any:
+    from transformers import MptConfig, MptForCausalLM
+
+    return MptForCausalLM(MptConfig(**(SMALL | {"d_model": 16, "n_layers": 2, "n_heads": 2})))
+
+
+def _marian() -> Any:
+    from transformers import MarianConfig, MarianMTModel
+
+    sizes = {"d_model": 12, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_position_embeddings": 24}
+    return MarianMTModel(MarianConfig(**(SMALL | sizes | heads | {"decoder_start_token_id": 0})))
+
+
+def _olmo2() -> Any:
+    from transformers import Olmo2Config, Olmo2ForCausalLM
+
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}
+    return Olmo2ForCausalLM(Olmo2Config(**(SMALL | sizes)))
+
+
 SEQ2SEQ: dict[str, Callable[[], Any]] = {
     "t5": _t5,
     "t5-gated": lambda: _t5(feed_forward_proj="gated-gelu", tie_word_embeddings=False),
@@ -57,6 +84,14 @@ SEQ2SEQ: dict[str, Callable[[], Any]] = {
 }
 CAUSAL: dict[str, Callable[[], Any]] = {"llama": _llama, "qwen2": _qwen2}
 MODELS = SEQ2SEQ | CAUSAL
+UNFIT: dict[str, Callable[[], Any]] = {
+    "bloom": _bloom,
+    "mpt": _mpt,
+    "marian": _marian,
+    "pegasus": lambda: _bart("Pegasus"),
+    "olmo2": _olmo2,
+}
+"""The last can be trained as it is, but peft knows no adapters for it; no other can be a backbone."""
 HOSTILE = {
     "num_beams": 7,
     "do_sample": True,
@@ -76,7 +111,7 @@ def write_model(kind: str, folder: Path, seed: int = 0, *, hostile: bool = False
     """A checkpoint whose weights, biases and norms are all drawn at random: none is zero or one by its start."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        model = MODELS[kind]()
+        model = (MODELS | UNFIT)[kind]()
         for weight in model.parameters():
             weight += 0.3 * torch.randn_like(weight)
     model.save_pretrained(folder)

@@ -8,10 +8,11 @@ runs.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from errno import EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EROFS
+from errno import EACCES, EDQUOT, EEXIST, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from shelfwalk.commands.experiment import experiment
 from shelfwalk.commands.market import market
 from shelfwalk.commands.options import ColumnOption, column_mapping
 from shelfwalk.errors import UserError
+from shelfwalk.shelf.seeds import MOST_SEED
 
 application = typer.Typer(
     help="Generative retrieval for e-commerce search, beside BM25 and dense retrieval.",
@@ -34,12 +36,18 @@ application = typer.Typer(
 
 _INTERRUPTED = 130
 """The exit status of a command stopped by Ctrl-C, by the custom of shells."""
-_PLACE_ERRORS = (EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOSPC, ENOTDIR, EROFS)
+_PLACE_ERRORS = (EACCES, EDQUOT, EEXIST, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOSPC, ENOTDIR, EPERM, EROFS)
 """What the place that a user named, and no fault of ours, answers with."""
+_RECIPE_NAME = re.compile(r"^name = .*$", re.MULTILINE)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 SkipOption = Annotated[
-    bool, typer.Option("--skip-bad-rows", help="Write bad rows to a side file and go on without them.")
+    bool,
+    typer.Option(
+        "--skip-bad-rows",
+        help="Go on without bad rows, and write them to <file name>.bad-rows.jsonl: beside --out of a build, in --out "
+        "of an evaluation.",
+    ),
 ]
 ShelfArgument = Annotated[Path, typer.Argument(metavar="SHELF", help="The folder of a shelf.")]
 
@@ -71,7 +79,7 @@ def build(
     encoder: Annotated[
         Path | None, typer.Option(help="A sentence-transformers folder, in place of the recipe's.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of everything random.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Cores that the build has to itself.")] = 2,
     skip_bad_rows: SkipOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but mistakes.")] = False,
@@ -154,23 +162,25 @@ def search(
     """
     from shelfwalk.shelf.shelf import Shelf
 
-    # A terminal hands over broken UTF-8 as lone surrogates, which nothing can print.
-    readable = query.encode("utf-8", "replace").decode("utf-8")
     if beam is not None and within is not None:
         raise UserError("Both --beam and --within say how wide to search: give one of them.")
+    path = _category_path(category)
     opened = Shelf.open(shelf, beam=beam)
     if within is not None:
         opened, choice = opened.within(within)
         kept = "most searches take at most" if choice.fits else "none keeps to that time, the narrowest takes"
         print(f"Beam {choice.width}: {kept} {choice.milliseconds:.1f} ms on this machine now.", file=sys.stderr)
-    path = [name.strip() for name in (category or "").split(">") if name.strip()]
+    if shopper_history and not opened.reads_history:
+        print(f"Recipe {opened.recipe['name']} reads no history: --shopper-history changes nothing.", file=sys.stderr)
     item_filter = opened.filters.matching(in_stock, path, brand or (), price_from, price_to)
     if item_filter is not None and not item_filter.count:
         raise UserError(
             "No item of this shelf passes the filter: check the spelling of brand and category, and the prices."
         )
     shopper = shopper_history or ()
-    answer = opened.search(readable, k, channel, item_filter=item_filter, shopper=shopper, explain=explain or as_json)
+    answer = opened.search(
+        _readable(query), k, channel, item_filter=item_filter, shopper=shopper, explain=explain or as_json
+    )
     if as_json:
         _print_json(asdict(answer))
         return
@@ -184,7 +194,7 @@ def search(
 @application.command()
 def evaluate(
     shelf: ShelfArgument,
-    queries: Annotated[Path, typer.Option(help="The queries: query_id, query.")],
+    queries: Annotated[Path, typer.Option(help="The queries: query_id, query, and history if there is any.")],
     judgements: Annotated[Path, typer.Option(help="The judgements: query_id, item_id, grade.")],
     out: Annotated[Path, typer.Option(help="Folder for results.jsonl, TREC runs and report.html.")],
     column: ColumnOption = None,
@@ -257,16 +267,21 @@ def inspect(
         raise UserError("--picture is the picture of the hourglass: give --hourglass as well.")
     if probe is not None and not hourglass:
         raise UserError("--probe probes the hourglass: give --hourglass as well.")
+    if as_json and hourglass:
+        raise UserError("--json prints the manifest and --hourglass prints tables: give one of them.")
     opened = Shelf.open(shelf)
     if as_json:
         _print_json(json.loads(opened.manifest.text()))
         return
     if hourglass:
-        from shelfwalk.commands.hourglass import print_hourglass, print_probes
+        from shelfwalk.commands.hourglass import print_hourglass, print_probes, probe_data, refuse_unfit_picture
 
+        # Both are looked at before the first table is printed.
+        refuse_unfit_picture(picture)
+        data = probe_data(probe)
         print_hourglass(opened, picture=picture)
-        if probe is not None:
-            print_probes(opened, probe)
+        if data is not None:
+            print_probes(opened, data)
         return
     from rich.console import Console
 
@@ -306,7 +321,7 @@ def copy_recipe(
     name: Annotated[str, typer.Argument(help="The name of a recipe.")],
     file: Annotated[Path, typer.Argument(help="The .toml file to write; it must not exist.")],
 ) -> None:
-    """Copy a recipe to a file of your own, to change it and build with --recipe FILE."""
+    """Copy a recipe to a file of your own, to change it and build with --recipe FILE; it is named after the file."""
     from shelfwalk.files import write_whole
     from shelfwalk.recipes.recipe import recipe_text
 
@@ -315,7 +330,21 @@ def copy_recipe(
         raise UserError(f"{file} does not end in .toml: give the copy that ending, builds know recipe files by it.")
     if file.exists():
         raise UserError(f"{file} exists already: name a new file.")
-    write_whole(file, text)
+    named = f"name = {json.dumps(_readable(file.stem), ensure_ascii=False)}"
+    write_whole(file, _RECIPE_NAME.sub(lambda _: named, text, count=1))
+
+
+def _readable(text: str) -> str:
+    """The text without lone surrogates: a terminal hands over broken UTF-8 as such, which nothing can print."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _category_path(category: str | None) -> list[str]:
+    """The levels of the category that `--category` names, none without it."""
+    path = [name.strip() for name in (category or "").split(">") if name.strip()]
+    if category is not None and not path:
+        raise UserError('--category names no category: give one as "Computers > Hubs", or leave it out.')
+    return path
 
 
 def _print_json(value: Any) -> None:

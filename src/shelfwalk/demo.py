@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from shelfwalk.cli import run
+from shelfwalk.shelf.seeds import MOST_SEED
 
 _MOST_SAMPLES = 3
 _SHORT_TRAINING = {"steps": 300, "warm_up_steps": 50, "validate_every": 100}
@@ -27,7 +29,7 @@ def demonstrate(
     ] = None,
     out: Annotated[Path, typer.Option(help="Where the shelf and the report go.")] = Path("demo"),
     recipe: Annotated[str, typer.Option(help="A recipe's name or a .toml file.")] = "rqkmeans",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of everything random.")] = 0,
 ) -> None:
     """Build, evaluate and search a shelf of the products in a folder."""
     from shelfwalk.data.dataset import open_dataset
@@ -62,12 +64,12 @@ def demonstrate(
         print_evaluation(result, out)
         queries = list(result.evaluation.texts)
     for query in queries[:: max(len(queries) // _MOST_SAMPLES, 1)][:_MOST_SAMPLES]:
-        console.print(Text(f'\nshelfwalk search {place} "{query}" -k 3 --explain', style="bold"), soft_wrap=True)
+        console.print(
+            Text(f"\nshelfwalk search {quote(str(place))} {quote(query)} -k 3 --explain", style="bold"), soft_wrap=True
+        )
         print_answer(shelf.search(query, 3, explain=True), console)
-    console.print(
-        Text(f'\nGo on: .venv/bin/shelfwalk search {place} "your query" --explain; .venv/bin/shelfwalk --help'),
-        soft_wrap=True,
-    )
+    go_on = f'.venv/bin/shelfwalk search {quote(str(place))} "your query" --explain; .venv/bin/shelfwalk --help'
+    console.print(Text(f"\nGo on: {go_on}"), soft_wrap=True)
 
 
 def _simulated(out: Path, console: Console) -> Path:

@@ -6,6 +6,7 @@ In: a path and its content. Out: the file, or, after a crash at any moment, what
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -23,8 +24,12 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except Exception:
-        temporary.unlink(missing_ok=True)
+    except Exception as error:
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) and error.errno is not None:
+            # Whoever reads of it has named `path`, and knows of no other.
+            error.filename = str(path)
         raise
     sync_folder(path.parent)
 

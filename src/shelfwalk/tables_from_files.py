@@ -62,6 +62,7 @@ class TableFiles:
     bad_rows_folder: Path
     notices: list[str] = field(default_factory=list)
     _found: set[str] = field(default_factory=set)
+    _read_names: set[str] = field(default_factory=set)
 
     def items_and_training(
         self, items: Path, queries: Path | None, judgements: Path | None, events: Path | None, evaluation: Path | None
@@ -73,14 +74,16 @@ class TableFiles:
         if items.is_dir():
             dataset = open_dataset(items, skip_bad_rows=self.skip_bad_rows, bad_rows_folder=self.bad_rows_folder)
             self.notices += dataset.notes
+            # A layout may lie in a folder of this name.
+            self._read_names |= {path.name for place in (items, items / "dataset") for path in place.glob("*")}
             catalogue = dataset.items
         else:
-            catalogue = self._read(read_items, items, ITEM_CONTRACT)
+            catalogue = self._read(read_items, items, ITEM_CONTRACT, "items")
         training = TrainingTables(
-            queries=self._read_if(read_queries, queries, QUERY_CONTRACT),
-            judgements=self._read_if(read_judgements, judgements, JUDGEMENT_CONTRACT),
-            events=self._read_if(read_events, events, EVENT_CONTRACT),
-            evaluation_queries=self._read_if(read_queries, evaluation, QUERY_CONTRACT),
+            queries=self._read_if(read_queries, queries, QUERY_CONTRACT, "queries"),
+            judgements=self._read_if(read_judgements, judgements, JUDGEMENT_CONTRACT, "judgements"),
+            events=self._read_if(read_events, events, EVENT_CONTRACT, "events"),
+            evaluation_queries=self._read_if(read_queries, evaluation, QUERY_CONTRACT, "evaluation-queries"),
         )
         return BuildTables(catalogue, training)
 
@@ -89,9 +92,9 @@ class TableFiles:
         pairs = ((queries, PERSONAL_QUERY_CONTRACT), (judgements, JUDGEMENT_CONTRACT), (events, EVENT_CONTRACT))
         self._look_for_columns([(path, contract) for path, contract in pairs if path is not None])
         return EvaluationTables(
-            self._read(read_evaluation_queries, queries, PERSONAL_QUERY_CONTRACT),
-            self._read(read_judgements, judgements, JUDGEMENT_CONTRACT),
-            self._read_if(read_events, events, EVENT_CONTRACT),
+            self._read(read_evaluation_queries, queries, PERSONAL_QUERY_CONTRACT, "queries"),
+            self._read(read_judgements, judgements, JUDGEMENT_CONTRACT, "judgements"),
+            self._read_if(read_events, events, EVENT_CONTRACT, "events"),
         )
 
     def _look_for_columns(self, files: list[tuple[Path, Contract]]) -> None:
@@ -121,12 +124,22 @@ class TableFiles:
             if ours in contract.schema.names and (theirs in names or ours not in self._found)
         }
 
-    def _read(self, reader: Callable[..., ReadResult], path: Path, contract: Contract) -> pa.Table:
+    def _bad_rows_folder(self, path: Path, option: str) -> Path | None:
+        """Where a file's bad rows go: side files are named as the files, so the second of a name gets a folder."""
+        if not self.skip_bad_rows:
+            return None
+        is_second = path.name in self._read_names
+        self._read_names.add(path.name)
+        return self.bad_rows_folder / option if is_second else self.bad_rows_folder
+
+    def _read(self, reader: Callable[..., ReadResult], path: Path, contract: Contract, option: str) -> pa.Table:
         own = self._own_columns(path, contract)
-        folder = self.bad_rows_folder if self.skip_bad_rows else None
+        folder = self._bad_rows_folder(path, option)
         result = reader(path, own, skip_bad_rows=self.skip_bad_rows, bad_rows_folder=folder)
         self.notices += result.notices()
         return result.table
 
-    def _read_if(self, reader: Callable[..., ReadResult], path: Path | None, contract: Contract) -> pa.Table | None:
-        return None if path is None else self._read(reader, path, contract)
+    def _read_if(
+        self, reader: Callable[..., ReadResult], path: Path | None, contract: Contract, option: str
+    ) -> pa.Table | None:
+        return None if path is None else self._read(reader, path, contract, option)

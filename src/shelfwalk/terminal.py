@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -85,7 +86,7 @@ def print_built(out: Path) -> None:
         console.print(_levels(shelf))
     seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in facts["seconds"].items())
     console.print(Text(f"Published {shelf.folder} ({facts['items']:,} items). Seconds: {seconds}."), soft_wrap=True)
-    console.print(Text(f'Next: shelfwalk search {out} "your query" --explain'), soft_wrap=True)
+    console.print(Text(f'Next: shelfwalk search {quote(str(out))} "your query" --explain'), soft_wrap=True)
 
 
 def print_evaluation(result: ShelfEvaluation, out: Path) -> None:

@@ -126,3 +126,16 @@ def test_the_command(small_shop: SmallShop, run_command: Callable[..., Ran], tmp
     assert "Identifiers of 2 levels have no middle" in ran.out
     assert (tmp_path / "flow.svg").is_file()
     run_command("inspect", small_shop.shelf, "--picture", tmp_path / "x.svg").refused("--picture", "--hourglass")
+
+
+def test_what_cannot_be_is_refused_before_anything_is_printed(
+    small_shop: SmallShop, run_command: Callable[..., Ran], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    inspect = ("inspect", small_shop.shelf, "--hourglass")
+    run_command(*inspect, "--json").refused("--json", "--hourglass")
+    run_command(*inspect, "--probe", tmp_path / "nope").refused("There is no folder", "nope")
+    run_command(*inspect, "--picture", tmp_path).refused(f"{tmp_path} is a folder")
+    run_command(*inspect, "--picture", tmp_path / "x.png").refused("x.png does not end in .svg")
+    run_command(*inspect, "--picture", tmp_path / "file" / "x.svg").refused("file", "choose another place")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -30,7 +30,7 @@ def test_a_plain_folder_with_everything(write: Writer, tmp_path: Path) -> None:
     assert dataset.items["title"].to_pylist() == ["Lamp", "Shelf"]
     tables = (dataset.queries, dataset.judgements, dataset.events)
     assert [table.num_rows for table in tables if table is not None] == [1, 1, 1]
-    assert dataset.notes == ("items.csv: Column 'colour' is not used.",)
+    assert dataset.notes == (f"{folder / 'items.csv'}: column 'colour' is not used.",)
 
 
 def test_a_plain_folder_with_items_alone(write: Writer, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_bad_rows_of_a_plain_folder(write: Writer, tmp_path: Path) -> None:
         open_dataset(tmp_path)
     dataset = open_dataset(tmp_path, skip_bad_rows=True, bad_rows_folder=tmp_path / "aside")
     assert dataset.items.num_rows == 2
-    assert "1 bad rows were set aside" in dataset.notes[0]
+    assert "items.csv: 1 bad row was set aside" in dataset.notes[0]
     with pytest.raises(ValueError, match="bad_rows_folder"):
         open_dataset(tmp_path, skip_bad_rows=True)
 

@@ -182,5 +182,7 @@ def test_a_log_without_clients_or_without_a_known_item_is_one_sentence() -> None
     for events in (anonymous, anonymous.drop_columns(["client_id"])):
         with pytest.raises(UserError, match="No event of the log has a client_id"):
             visits_of(ITEMS, events, 3)
-    with pytest.raises(UserError, match="no query that led to a click, add_to_cart or purchase"):
+    with pytest.raises(UserError, match="no click, add_to_cart or purchase with a query on an item of the catalogue"):
         visits_of(ITEMS, log(event(0, "a", "i99"), event(1, "a", "i1", "impression")), 3)
+    with pytest.raises(UserError, match="check that user_query holds"):
+        visits_of(ITEMS, log(event(0, "a", "i1", query=" ")), 3)

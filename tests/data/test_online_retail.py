@@ -219,7 +219,7 @@ def test_bad_lines_are_refused_or_set_aside(changes: dict[str, Any], reason: str
         opened(tmp_path, *lines)
     dataset = opened(tmp_path, *lines, skip_bad_rows=True, bad_rows_folder=tmp_path / "aside")
     assert dataset.items["item_id"].to_pylist() == ["10002"]
-    assert note_with(dataset, "set aside").startswith("1 bad rows")
+    assert note_with(dataset, "set aside").startswith("1 bad row was")
     aside = (tmp_path / "aside" / "transactions.parquet.bad-rows.jsonl").read_text().splitlines()
     assert [json.loads(entry)["row"] for entry in aside] == [2]
 

@@ -112,7 +112,15 @@ def test_a_log_gives_the_same_pairs_in_blocks_as_event_by_event(
     assert (found.query_rows.dtype, found.item_rows.dtype) == (np.int32, np.int32)
 
 
-@pytest.mark.parametrize("rows", [[], [("impression", "hub", "a")], [("click", "", "a")], [("click", "hub", "z")]])
-def test_a_log_that_fits_nothing_is_refused_in_a_sentence(rows: list[tuple[str, str, str]]) -> None:
-    with pytest.raises(UserError, match=r"^The log has no click, add_to_cart or purchase on an item .* items file\.$"):
+@pytest.mark.parametrize(
+    ("rows", "cause"),
+    [
+        ([], "has no click, add_to_cart or purchase, and impressions alone"),
+        ([("impression", "hub", "a")], "has no click, add_to_cart or purchase, and impressions alone"),
+        ([("impression", "hub", "a"), ("click", " ", "a"), ("click", None, "a")], "check that user_query holds"),
+        ([("click", "hub", "z"), ("click", "", "a")], "check that object_id holds the item ids"),
+    ],
+)
+def test_a_log_that_fits_nothing_is_told_why(rows: list[tuple[str, str | None, str]], cause: str) -> None:
+    with pytest.raises(UserError, match=cause):
         pairs_from_events(ITEMS, events_of(rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from errno import EACCES
 from pathlib import Path
 
 import pyarrow as pa
@@ -63,6 +64,28 @@ def test_a_damaged_parquet_file(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 and then nothing that fits")
     with pytest.raises(UserError, match="is not a Parquet file, or it is damaged"):
         read_items(path)
+
+
+def test_parquet_with_a_damaged_footer(tmp_path: Path) -> None:
+    path = tmp_path / "items.parquet"
+    pq.write_table(pa.table({"item_id": ["a"], "title": ["Lamp"]}), path)
+    whole = path.read_bytes()
+    footer = int.from_bytes(whole[-8:-4], "little")
+    path.write_bytes(whole[: -8 - footer] + b"\xff" * footer + whole[-8:])
+    with pytest.raises(UserError, match="is not a Parquet file, or it is damaged"):
+        read_items(path)
+
+
+def test_parquet_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(EACCES, f"Failed to open local file '{path}'. Detail: Permission denied")
+
+    path = tmp_path / "items.parquet"
+    path.write_text("x")
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    with pytest.raises(PermissionError) as refused:
+        read_items(path)
+    assert (refused.value.filename, refused.value.strerror) == (str(path), "Permission denied")
 
 
 @pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", b","), (".tsv", b"\t")])
@@ -227,7 +250,7 @@ def test_parquet_with_a_sound_footer_and_damaged_pages(tmp_path: Path) -> None:
     damaged = bytearray(path.read_bytes())
     damaged[100:2000] = bytes(1900)
     path.write_bytes(damaged)
-    with pytest.raises(UserError, match="cannot be read as Parquet"):
+    with pytest.raises(UserError, match="is not a Parquet file, or it is damaged"):
         read_items(path)
 
 

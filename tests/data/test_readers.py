@@ -107,9 +107,9 @@ def test_columns_are_mapped_and_the_rest_is_named(name: str, write: Writer, tmp_
     result = read_items(write(tmp_path / name, rows), {"item_id": "product_id", "title": "name"})
     assert [(row["item_id"], row["title"], row["price"]) for row in rows_of(result)] == [("7", "Lamp", None)]
     assert set(result.ignored_columns) == {"pirce", "title", "colour"}
-    notices = " ".join(result.notices())
-    assert "--column price=pirce" in notices
-    assert "'colour' is not used." in notices
+    notices = result.notices()
+    assert f"{tmp_path / name}: column 'colour' is not used." in notices
+    assert any("--column price=pirce" in notice for notice in notices)
 
 
 def test_two_of_our_columns_may_read_the_same_column(write: Writer, tmp_path: Path) -> None:
@@ -122,6 +122,38 @@ def test_two_of_our_columns_may_read_the_same_column(write: Writer, tmp_path: Pa
 def test_a_missing_column_names_the_nearest_and_says_how_to_map_it(name: str, write: Writer, tmp_path: Path) -> None:
     path = write(tmp_path / name, [{"product_id": "a", "title": "Lamp"}])
     with pytest.raises(UserError, match=r"no column 'item_id'.*'product_id'.*--column item_id=product_id"):
+        read_items(path)
+
+
+@pytest.mark.parametrize("taken", ["title", "brand"])
+def test_a_column_of_ours_or_of_no_likeness_is_no_advice(taken: str, write: Writer, tmp_path: Path) -> None:
+    """Nor is one that stands for another of ours."""
+    path = write(tmp_path / "items.csv", [{taken: "Lamp", "item_it": "x", "colour": "red"}])
+    with pytest.raises(UserError) as refused:
+        read_items(path, {"title": "item_it"})
+    assert str(refused.value) == (
+        f"{path} has no column 'item_id'; map the one that is the item_id with --column item_id=NAME"
+        f" (all columns: {taken}, item_it, colour)."
+    )
+
+
+@pytest.mark.parametrize(("name", "separator"), [("x.csv", ";"), ("x.csv", "\t"), ("x.tsv", ",")])
+def test_another_separator_is_told(name: str, separator: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(separator.join(("item_id", "title")) + "\n" + separator.join("ab") + "\n")
+    with pytest.raises(UserError, match="its separator looks like") as refused:
+        read_items(tmp_path / name)
+    assert f"looks like {separator!r}: save it with commas" in str(refused.value)
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("start", ["", "\n ", "\ufeff"])
+def test_a_file_that_is_one_array_is_told(indent: int | None, start: str, tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text(start + json.dumps([{"item_id": "a", "title": "Lamp"}], indent=indent), encoding="utf-8")
+    with pytest.raises(UserError, match="is one JSON array, not JSON lines: write one object a line"):
+        read_items(path)
+    path.write_text('[{"item_id": "a", "title": "Lamp"},\n{"item_id": "b", "title": "Lamp"}\n]')
+    with pytest.raises(UserError, match="is one JSON array"):
         read_items(path)
 
 
@@ -299,6 +331,9 @@ def test_a_column_of_a_wrong_type_is_refused_as_a_whole(tmp_path: Path) -> None:
         read_items(path)
     pq.write_table(pa.table({"item_id": ["a"], "title": ["Lamp"], "price": [True]}), path)
     with pytest.raises(UserError, match="column for 'price' holds values of type bool"):
+        read_items(path)
+    pq.write_table(pa.table({"item_id": [7.0], "title": ["Lamp"]}), path)
+    with pytest.raises(UserError, match="'item_id' holds values of type double, not text: convert it to text, or name"):
         read_items(path)
 
 

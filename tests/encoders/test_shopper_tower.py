@@ -106,6 +106,17 @@ def test_an_interrupted_training_goes_on_with_the_items_as_they_were(tmp_path: P
     np.testing.assert_array_equal(resumed[1].table, whole[1].table)
 
 
+def test_with_no_pair_held_out_histories_are_read_by_the_items_as_they_are_at_every_validation() -> None:
+    data, shopper = shop_of_colours(), ShopperTowerSettings(heads=2, history_length=4)
+    expected = train_shopper_towers(data, SMALL, shopper, 1)
+    found = train_shopper_towers(replace(data, held_out=NOBODY), SMALL.model_copy(update={"patience": 1}), shopper, 1)
+    # Both keep the last weights, the one as the best and the other for want of a choice.
+    assert expected[2].best_step == found[2].best_step == found[2].steps == SMALL.steps
+    np.testing.assert_array_equal(found[0].attention, expected[0].attention)
+    np.testing.assert_array_equal(found[0].history_weight, expected[0].history_weight)
+    np.testing.assert_array_equal(found[1].table, expected[1].table)
+
+
 @pytest.mark.parametrize("pooling", ["attention", "mean"])
 @pytest.mark.parametrize("heads", [1, 3])
 def test_numpy_gives_what_torch_gives(pooling: str, heads: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from shelfwalk.encoders.two_tower_training import (
     mean_recall,
     no_negatives,
     train_two_towers,
+    validation_cutoff,
 )
 from shelfwalk.encoders.word_hashing import hash_texts
 from shelfwalk.errors import UserError
@@ -47,17 +48,15 @@ def unit(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def shop_with_a_house_word(seed: int = 0) -> TwoTowerData:
-    """400 items of 40 kinds whose pretrained vectors say nothing; a log asks for each kind by a word of its own."""
+def shop_with_a_house_word(seed: int = 0, items_of_a_kind: int = 10, kinds: int = 40) -> TwoTowerData:
+    """Items whose pretrained vectors say nothing of their kinds; a log asks for each kind by a word of its own."""
     random = np.random.default_rng(seed)
-    kinds = np.arange(400) % 40
-    items = Side(
-        [f"thing{kind} number {row}" for row, kind in enumerate(kinds)], unit(random.normal(size=(400, WIDTH)))
-    )
-    texts = tuple(f"nickname{kind} {form}" for kind in range(40) for form in ("please", "cheap", "new"))
-    queries = Side(texts, unit(random.normal(size=(120, WIDTH))))
-    query_rows = np.repeat(np.arange(120, dtype=np.int32), 5)
-    item_rows = (query_rows // 3 + 40 * random.integers(0, 10, 600)).astype(np.int32)
+    titles = [f"thing{row % kinds} number {row}" for row in range(items_of_a_kind * kinds)]
+    items = Side(titles, unit(random.normal(size=(len(titles), WIDTH))))
+    texts = tuple(f"nickname{kind} {form}" for kind in range(kinds) for form in ("please", "cheap", "new"))
+    queries = Side(texts, unit(random.normal(size=(len(texts), WIDTH))))
+    query_rows = np.repeat(np.arange(len(texts), dtype=np.int32), 5)
+    item_rows = (query_rows // 3 + kinds * random.integers(0, items_of_a_kind, len(query_rows))).astype(np.int32)
     pairs = QueryItemPairs(texts, query_rows, item_rows)
     last = query_rows % 3 == 2
     return TwoTowerData(queries, items, pairs.where(~last), QueryItemPairs.of(()), pairs.where(last))
@@ -104,16 +103,48 @@ def test_the_best_validation_is_returned_and_training_stops_when_nothing_improve
         query_tower.vectors([data.queries.texts[row] for row in queries], data.queries.vectors[queries]),
         item_tower.vectors(data.items.texts, data.items.vectors),
         data.held_out,
+        validation_cutoff(len(data.items.texts)),
     )
     assert found == pytest.approx(max(report.recall_before, *report.recalls), abs=0.01)
+
+
+def test_a_shop_of_fewer_items_than_a_long_list_learns_too() -> None:
+    data = shop_with_a_house_word(items_of_a_kind=4, kinds=10)
+    query_tower, item_tower, report = train_two_towers(data, SMALL, seed=0)
+    assert report.best_step > 0
+    assert report.recall_before < 0.5 < max(report.recalls)
+    # A tower whose last layer is as it was made adds nothing to the pretrained vector.
+    assert query_tower.out_weight.any()
+    assert item_tower.out_weight.any()
+
+
+@pytest.mark.parametrize(("items", "cutoff"), [(1, 1), (9, 1), (40, 4), (999, 99), (1_000, 100), (5_000_000, 100)])
+def test_a_validation_looks_at_a_hundred_items_and_at_no_more_than_a_tenth(items: int, cutoff: int) -> None:
+    assert validation_cutoff(items) == cutoff
+
+
+def test_with_no_pair_held_out_every_step_is_run_and_the_last_weights_are_kept() -> None:
+    data = shop_with_a_house_word()
+    without = replace(data, held_out=QueryItemPairs.of(()))
+    impatient = SMALL.model_copy(update={"steps": 120, "patience": 1})
+    found = train_two_towers(without, impatient, seed=0)
+    assert (found[2].steps, found[2].best_step) == (120, 120)
+    # Validated once, where it has learnt: the same steps, and the weights after the last of them.
+    expected = train_two_towers(data, impatient.model_copy(update={"validate_every": 120}), seed=0)
+    assert expected[2].best_step == 120
+    for ours, theirs in zip(found[:2], expected[:2], strict=True):
+        for field in fields(Tower):
+            np.testing.assert_array_equal(getattr(ours, field.name), getattr(theirs, field.name))
 
 
 class Killed(BaseException):
     """What ends a process, which nothing may catch."""
 
 
-def test_an_interrupted_training_goes_on_from_its_last_validation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("holds_out", [True, False])
+def test_an_interrupted_training_goes_on_from_its_last_validation(tmp_path: Path, holds_out: bool) -> None:
     data, settings = shop_with_a_house_word(), SMALL.model_copy(update={"dropout": 0.1, "patience": 2})
+    data = data if holds_out else replace(data, held_out=QueryItemPairs.of(()))
 
     def killed_at(last: int) -> Callable[[int, float], None]:
         def advance(step: int, loss: float) -> None:

@@ -189,6 +189,32 @@ def test_a_seed_that_never_finds_the_beam_is_no_agreement(tmp_path: Path) -> Non
     assert "seeds are from 0.200 to never" in found.why
 
 
+@settings(deadline=None, max_examples=15)
+@given(st.sets(st.integers(0, 3), min_size=1), st.sets(st.integers(0, 3), min_size=1))
+def test_both_systems_are_taken_at_the_seeds_that_both_have(
+    tmp_path_factory: pytest.TempPathFactory, treatment: set[int], control: set[int]
+) -> None:
+    rates = np.random.default_rng(2).uniform(0.1, 0.9, (2, 4, 3))
+    results = [
+        made_result(
+            {"generative": {grid_measure(b): np.full(40, r) for b, r in zip((1, 2, 5), of_seed, strict=True)}},
+            recipe=recipe, recipe_hash=load_recipe(recipe).hash, seed=seed,
+        )
+        for (recipe, seeds), of_recipe in zip((("rqkmeans", treatment), ("tiger", control)), rates, strict=True)
+        for seed, of_seed in enumerate(of_recipe) if seed in seeds
+    ]  # fmt: skip
+    found = judged(tmp_path_factory.mktemp("r"), results, kind="best hit rate", above=1.0, below=None)
+    shared = sorted(treatment & control)
+    if not shared:
+        assert found.why == "rqkmeans and tiger have no seed in common"
+        return
+    best = [
+        max(sum(rates[place, seed, beam] for seed in shared) / len(shared) for beam in range(3)) for place in (0, 1)
+    ]
+    assert found.ours == pytest.approx(best[0] / best[1])
+    assert found.seeds == len(shared)
+
+
 def test_a_hit_rate_that_is_never_reached_cannot_be_told(tmp_path: Path) -> None:
     found = verdict(tmp_path, {"rqkmeans": [0.1, 0.2, 0.3], "tiger": [0.1, 0.3, 0.5]})
     assert (found.verdict, found.why) == (

@@ -147,6 +147,82 @@ def test_seeds_are_paired_by_those_that_both_recipes_have(tmp_path: Path) -> Non
     )
 
 
+SEEDS = st.sets(st.integers(0, 4), min_size=1)
+
+
+def trainings(of_recipes: dict[str, set[int]], metrics: tuple[str, ...] = ("R@10",)) -> list[Result]:
+    """Results of recipes with some seeds each, each at a level of its own; the last seeds first."""
+    rng = np.random.default_rng(4)
+    return [
+        result(
+            recipe,
+            seed,
+            {metric: CONTROL * rng.uniform(0.2, 2) + rng.normal(0, 0.01, 50) for metric in metrics},
+            recipe_hash=load_recipe(recipe).hash,
+        )
+        for recipe, seeds in of_recipes.items()
+        for seed in sorted(seeds, reverse=True)
+    ]
+
+
+def mean_over(results: list[Result], recipe: str, seeds: set[int], metric: str = "R@10") -> float:
+    """The mean over some seeds of the means over queries."""
+    means = [
+        float(one.values.values["generative"][metric].mean())
+        for one in results
+        if one.record.recipe == recipe and one.record.seed in seeds
+    ]
+    return sum(means) / len(means)
+
+
+@settings(deadline=None, max_examples=25)
+@given(SEEDS, SEEDS)
+def test_no_arm_is_of_seeds_that_another_lacks(
+    tmp_path_factory: pytest.TempPathFactory, first: set[int], second: set[int]
+) -> None:
+    results = trainings({"rqkmeans": first, "tiger": second})
+    found = verdict(tmp_path_factory.mktemp("r"), results, claims(), resamples=50)
+    shared = first & second
+    if not shared:
+        assert (found.verdict, found.why) == ("cannot tell", "rqkmeans and tiger have no seed in common")
+        return
+    assert found.ours == pytest.approx(mean_over(results, "rqkmeans", shared) / mean_over(results, "tiger", shared))
+    assert found.low is not None and found.high is not None
+    assert found.low <= found.ours <= found.high, "the interval is of the same trainings"
+    assert found.seeds == len(shared)
+
+
+@settings(deadline=None, max_examples=15)
+@given(SEEDS, SEEDS, SEEDS)
+def test_three_recipes_share_their_seeds(
+    tmp_path_factory: pytest.TempPathFactory, first: set[int], second: set[int], third: set[int]
+) -> None:
+    """In a lost share, and in a ratio of two ratios that have but one recipe in common."""
+    shared = first & second & third
+    results = trainings({"rqkmeans": first, "tiger": second, "cqsid-query": third}, ("R@10", "1-AUC"))
+    arm = {"whole": "rqkmeans/generative", "treatment": "tiger/generative", "control": "cqsid-query/generative"}
+    asked = claims(
+        {"id": "lost", "kind": "lost share", "data": "d", "metric": "1-AUC", **arm, "above": 0.0},
+        {"id": "of-both", "kind": "ratio of ratios", "ratios": ("one", "other"), "above": 1.0},
+        {"id": "one", "treatment": ("rqkmeans/generative",)},
+        {"id": "other", "treatment": ("cqsid-query/generative",)},
+    )
+    folder = tmp_path_factory.mktemp("r")
+    write_made_results(folder / "r.jsonl", results)
+    lost, of_both, *_ = judge(asked, read_evidence(folder), {"d": DATA}, resamples=20)
+    if not shared:
+        assert lost.why == "rqkmeans and tiger and cqsid-query have no seed in common"
+        assert of_both.ours is None
+        return
+    whole, treatment, control = (mean_over(results, arm[name].split("/")[0], shared, "1-AUC") for name in arm)
+    if "too near to 0" not in lost.why:
+        assert lost.ours == pytest.approx((whole - treatment) / (whole - control))
+        assert lost.seeds == len(shared)
+    one, other = (mean_over(results, recipe, shared) for recipe in ("rqkmeans", "cqsid-query"))
+    assert of_both.ours == pytest.approx(one / other), "tiger is the control of both"
+    assert of_both.seeds == len(shared)
+
+
 def test_arms_are_added_before_they_are_divided(tmp_path: Path) -> None:
     """Both together against the sum of the parts: (A + B) / (C + D)."""
     arms = ("rqkmeans/a", "rqkmeans/b"), ("tiger/c", "tiger/d")
@@ -268,6 +344,17 @@ def test_figures_of_two_recipes_are_divided_seed_by_seed(tmp_path: Path) -> None
     entry = {"kind": "figure", "data": "d", "recipe": "rqkmeans", "over_recipe": "tiger", "figure": "collision_rate"}
     found = verdict(tmp_path, results, claims({**entry, "above": 1.0}))
     assert [found.low, found.ours, found.high] == pytest.approx([2.0, 2.0, 2.0])
+
+
+def test_a_figure_counts_for_the_seeds_that_have_it(tmp_path: Path) -> None:
+    """Results of before a figure was measured lack it; the newest line of a seed counts, in whatever file it is."""
+    write_made_results(tmp_path / "a.jsonl", [result("tiger", seed, CONTROL) for seed in range(3)])
+    later = result("tiger", 0, CONTROL, identifiers={"new": {"share": 0.01}}, time="2031-01-01T00:00:00+00:00")
+    write_made_results(tmp_path / "b.jsonl", [later])
+    asked = claims({"kind": "figure", "data": "d", "recipe": "tiger", "figure": "new.share", "below": 0.02})
+    (found,) = judge(asked, read_evidence(tmp_path), {"d": DATA})
+    assert (found.ours, found.seeds, found.verdict) == (0.01, 1, "cannot tell")
+    assert found.why.startswith("1 of the 3 seeds that a verdict needs")
 
 
 @pytest.mark.parametrize(
@@ -399,16 +486,32 @@ def test_why_a_figure_cannot_be_told(tmp_path: Path, changes: dict[str, Any], wh
 
 
 def test_ratios_over_different_queries_are_not_divided(tmp_path: Path) -> None:
-    labels = {"band": ["head"] * 10 + ["tail"] * 40}
+    """As many of them, so that only the queries themselves tell."""
+    labels = {"band": ["head"] * 25 + ["tail"] * 25}
     results = [result(recipe, seed, CONTROL, labels=labels) for recipe in HASH for seed in range(3)]
     asked = claims(
-        {"id": "x", "kind": "ratio of ratios", "ratios": ("all", "head"), "above": 1.0},
-        {"id": "all"},
+        {"id": "x", "kind": "ratio of ratios", "ratios": ("tail", "head"), "above": 1.0},
+        {"id": "tail", "stratum": "tail"},
         {"id": "head", "stratum": "head"},
     )
     found = verdict(tmp_path, results, asked)
-    assert found.verdict == "cannot tell"
-    assert "not over the same queries" in found.why
+    assert (found.verdict, found.why) == ("cannot tell", "the two ratios are not over the same queries")
+
+
+def test_ratios_over_different_data_are_not_divided(tmp_path: Path) -> None:
+    """Their queries have the same names, and are others."""
+    other = "e" * 16
+    results = [
+        result(recipe, seed, CONTROL, data_hash=data) for data in (DATA, other) for recipe in HASH for seed in range(3)
+    ]
+    write_made_results(tmp_path / "r.jsonl", results)
+    asked = claims({}, {"id": "b"}, {"id": "x", "kind": "ratio of ratios", "ratios": ("a", "b"), "above": 1.0})
+    plain = asked.model_dump()
+    plain["data"]["e"] = {"title": "Something else", "hash": other}
+    plain["claims"][1]["data"] = "e"
+    found = judge(Claims.model_validate(plain), read_evidence(tmp_path), {"d": DATA, "e": other}, resamples=20)
+    assert [one.ours for one in found[:2]] == [1.0, 1.0]
+    assert (found[2].verdict, found[2].why) == ("cannot tell", "the two ratios are not over the same data")
 
 
 def test_a_measure_that_no_query_has_in_every_arm(tmp_path: Path) -> None:

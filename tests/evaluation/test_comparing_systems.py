@@ -59,6 +59,26 @@ def test_seeds_are_averaged_for_each_query_before_the_test() -> None:
     assert difference.wins + difference.losses == 80
 
 
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 1000), st.permutations(range(3)), st.integers(1, 3), st.booleans())
+def test_systems_that_find_the_same_do_not_differ(start: int, order: list[int], copies: int, steady: bool) -> None:
+    """The same trainings in another order, each so many times; steady ones agree on all queries but one."""
+    rng = np.random.default_rng(start)
+    trained = rng.integers(0, 8, (3, 60)) / rng.integers(8, 13, 60)
+    if steady:
+        trained[:, 1:] = trained[0, 1:]
+    results = [
+        made_result({"generative": {"R@100": trained[number], "RR": trained[number] * scale}}, recipe=recipe, seed=seed)
+        for recipe, scale, numbers in (("a", 1.0, range(3)), ("b", 0.9, order * copies))
+        for seed, number in enumerate(numbers)
+    ]
+    found = compare_systems(systems(*results), baseline="a/generative", measures=["R@100", "RR"], resamples=50)
+    same, other = (only_score(found, "b/generative", measure).difference for measure in ("R@100", "RR"))
+    assert (same.wins, same.losses, same.p_value, same.verdict) == (0, 0, 1.0, "no difference shown")
+    assert (same.interval.low, same.interval.mean, same.interval.high) == (0.0, 0.0, 0.0)
+    assert other.losses > 30, "a difference that is one stays"
+
+
 @pytest.mark.parametrize(("gain", "verdict"), [(0.1, "better"), (-0.1, "worse"), (0.0, "no difference shown")])
 def test_verdicts_follow_the_difference(gain: float, verdict: str) -> None:
     comparison = compare_systems(systems(*three_seeds(gain)), measures=["R@100"], resamples=400)

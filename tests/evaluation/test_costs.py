@@ -13,6 +13,7 @@ from shelfwalk.evaluation.costs import BEAMS, Costs, measure_costs
 from shelfwalk.evaluation.document_tables import with_tables
 from shelfwalk.evaluation.results import Machine, append_result
 from shelfwalk.evaluation.shelf_evaluation import Latency
+from shelfwalk.recipes.recipe import load_recipe
 from shelfwalk.shelf.shelf import Shelf
 from small_shop import SmallShop
 
@@ -66,6 +67,28 @@ def test_a_later_line_replaces_an_earlier_one_and_other_data_stay_out(tmp_path: 
     assert table(tmp_path, GENERATIVE, later, replace(GENERATIVE, data="elsewhere", recipe="alien")) == [
         "| walker | – | – | 40 | 300 | 40 | 2.0 | 9 | 1.0 (2.0) | 1.0 (2.0) | 1.0 (2.0) | 0 |"
     ]
+
+
+def test_of_a_recipe_that_was_changed_only_the_newest_version_counts(tmp_path: Path) -> None:
+    """The earlier version has a seed that the newest lacks, was quicker, and was measured again on another machine."""
+    early, late = "2030-01-01T00:00:00+00:00", "2030-01-02T00:00:00+00:00"
+    quick = {"generator": 1.0}
+    earlier = [
+        replace(GENERATIVE, recipe_hash="old", seed=seed, seconds=quick, machine=Machine("x", 64, 1), time=early)
+        for seed in (0, 1)
+    ]
+    newest = replace(GENERATIVE, recipe_hash="new", seconds={"generator": 40.0}, time=late)
+    expected = "| walker | – | – | 40 | 300 | 40 | 2.0 | 9 | 10.0 (11.0) | 50.0 (51.0) | 100.0 (101.0) | 0 |"
+    assert table(tmp_path / "after", *earlier, newest) == [expected]
+    assert table(tmp_path / "before", newest, *earlier) == [expected]
+    text = with_tables("<!-- table: costs shop -->\n<!-- end -->\n", tmp_path / "after", "x.md")
+    assert "Machine: 2 cores." in text
+
+
+def test_the_present_version_counts_even_where_another_was_measured_later(tmp_path: Path) -> None:
+    present = replace(GENERATIVE, recipe="tiger", recipe_hash=load_recipe("tiger").hash, time="2030-01-01T00:00:00")
+    other = replace(present, recipe_hash="tried", seconds={"generator": 1.0}, time="2030-01-02T00:00:00")
+    assert table(tmp_path / "both", present, other) == table(tmp_path / "alone", present)
 
 
 def test_a_shelf_without_a_generator_is_timed_by_its_vectors(tmp_path: Path) -> None:

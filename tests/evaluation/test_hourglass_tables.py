@@ -147,6 +147,28 @@ def test_the_cures_and_the_probes_of_trained_shelves(tmp_path: Path) -> None:
     assert "| shop | plain-400 | nothing given | 0.321 (0.316–0.326), by chance 0.100 |  | 9 | 2 |" in text
 
 
+def test_of_a_recipe_that_was_changed_only_the_newest_version_counts(tmp_path: Path) -> None:
+    """The earlier version has a seed more, in the results and in the probes."""
+    for version, seeds, value, recall in (("old", range(3), 0.1, 0.2), ("new", range(2), 0.5, 0.6)):
+        time = f"203{int(version == 'new')}-01-01T00:00:00+00:00"
+        figures = {name: [value] * 2 for name in ("HitRate@beam10", "HitRate@items1000", "R@100", "nDCG@10")}
+        identifiers = {"levels": [{}] * 3, "collision_rate": value}
+        about = {"recipe": "plain-400", "recipe_hash": version}
+        write_made_results(
+            tmp_path / "hourglass" / "shop.jsonl",
+            [
+                made_result({"generative": figures}, **about, seed=seed, identifiers=identifiers, time=time)
+                for seed in seeds
+            ],
+        )
+        for seed in seeds:
+            measured = probes(seed, recall).measurement(time=time, data="shop", data_hash="d", seed=seed, **about)
+            append_result(tmp_path / "hourglass" / "probes.jsonl", measured)
+    text = with_tables("<!-- table: hourglass-cures -->\n<!-- end -->\n", tmp_path, "doc.md")
+    assert "| shop | plain-400 | 3 | 0.0% | 50.0% | 0.500 | 0.500 | 0.500 | 0.500 | 2 |" in text
+    assert "by chance 0.100 | 0.600 | 7 | 2 |" in text
+
+
 def test_a_spread_of_equal_figures_is_one() -> None:
     assert spread([0.25, 0.25]) == "0.250"
     assert spread([0.1, 0.3]) == "0.200 (0.100–0.300)"

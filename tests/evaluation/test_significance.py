@@ -17,6 +17,7 @@ from shelfwalk.evaluation.significance import (
     randomisation_test,
     randomisation_tests,
     resampled_means,
+    value_differences,
 )
 
 DIFFERENCES = st.lists(st.sampled_from([-1.0, -0.5, -0.2, 0.0, 0.1, 0.2, 0.3, 0.7]), min_size=1, max_size=9)
@@ -55,6 +56,26 @@ def test_no_difference_at_all_is_p_one() -> None:
     same = np.linspace(0, 1, 30)
     outcome = paired_difference(same, same)
     assert (outcome.mean, outcome.low, outcome.high, outcome.p_value, outcome.ties) == (0.0, 0.0, 0.0, 1.0, 30)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1) | st.integers(0, 20_000).map(float), min_size=1, max_size=20), st.integers(2, 9))
+def test_the_rounding_of_a_mean_is_no_difference(values: list[float], copies: int) -> None:
+    """The mean of equal numbers is that number, but for its last digits; measures and counts of items alike."""
+    plain = np.array(values)
+    mean = np.stack([plain] * copies).mean(axis=0)
+    assert not value_differences(mean, plain).any()
+    outcome = paired_difference(mean, plain, resamples=9)
+    assert (outcome.p_value, outcome.wins, outcome.losses) == (1.0, 0, 0)
+
+
+def test_the_smallest_step_of_a_measure_is_a_difference() -> None:
+    """One of five seeds finds the item at rank 1,000 in place of 999, and no other query says anything."""
+    first, second = np.zeros(40), np.zeros(40)
+    first[7], second[7] = np.mean([0, 0, 0, 0, 1 / 999]), np.mean([0, 0, 0, 0, 1 / 1000])
+    outcome = paired_difference(first, second, resamples=9)
+    assert (outcome.wins, outcome.losses, outcome.ties) == (1, 0, 39)
+    assert outcome.mean == pytest.approx((first[7] - second[7]) / 40)
 
 
 @settings(max_examples=30, deadline=None)

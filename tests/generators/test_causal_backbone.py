@@ -14,7 +14,7 @@ from shelfwalk.errors import UserError
 from shelfwalk.generators.beam_search import beam_search
 from shelfwalk.generators.causal_backbone import CausalBackbone
 from shelfwalk.generators.generator import Generator
-from shelfwalk.generators.language_models import LanguageModel, load_language_model
+from shelfwalk.generators.language_models import load_language_model
 from shelfwalk.generators.open_generator import open_generator
 from shelfwalk.generators.prompts import Prompts
 from tiny_language_models import CAUSAL, asked, random_prompts, write_model
@@ -134,15 +134,7 @@ def test_what_is_saved_opens_as_it_was_with_adapters_added(rank: int | None, tmp
     assert np.array_equal(trie.paths(found.states[:, :, 0].ravel()), found.codes.reshape(-1, 3))
 
 
-def test_a_model_that_counts_positions_itself_is_refused() -> None:
-    from transformers import BloomConfig, BloomForCausalLM
-
-    config = BloomConfig(vocab_size=20, hidden_size=16, n_layer=2, n_head=2)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = BloomForCausalLM(config)
-        with torch.no_grad():
-            for weight in model.parameters():
-                weight += 0.5 * torch.randn_like(weight)
-    with pytest.raises(UserError, match=r"^A BloomForCausalLM counts the positions .*\.$"):
-        CausalBackbone(LanguageModel(model, None, "causal"), SIZES, 12)  # type: ignore[arg-type]
+@pytest.mark.parametrize("kind", ["bloom", "mpt"])
+def test_a_model_that_counts_positions_itself_is_refused(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^A (Bloom|Mpt)ForCausalLM counts the positions .*\.$"):
+        backbone_of(kind, tmp_path)

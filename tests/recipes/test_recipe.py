@@ -183,6 +183,22 @@ def test_stages_that_cannot_be(old: str, new: str, complaint: str) -> None:
     assert complaint.lower() in str(refused.value).lower()
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[tokenizer]\nlevel_sizes = [4]\n", "tokenizer: it does not say of which kind it is"),
+        ('[tokenizer]\nkind = "rqvea"\n', r"tokenizer\.kind: there is no 'rqvea', take one of .*'rqvae'"),
+        (
+            '[tokenizer]\nkind = "rqvae"\n[[training.stages]]\nkind = "item"\n',
+            r"training\.stages\.0\.kind: there is no 'item', take one of 'items'",
+        ),
+    ],
+)
+def test_a_kind_that_there_is_not(text: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        parse_recipe(f'name = "mine"\n{text}', "x")
+
+
 def test_no_stages_at_all() -> None:
     with pytest.raises(UserError, match=r"training\.stages: .* at least 1 item"):
         parse_recipe(f"{LEAST}[training]\nstages = []\n", "x")
@@ -282,6 +298,7 @@ def test_no_epoch_to_learn_codes_in() -> None:
     ("settings", "complaint"),
     [
         ("category_contrast = 0.1\nforce_category = false", "tokenizer: category_contrast is of level 1's categories"),
+        ("category_depth = 2\nforce_category = false", "tokenizer: category_depth is of level 1's categories"),
         ("query_commitment = 1.0\ncontrast = 0.0", "tokenizer: query_commitment draws queries to codes"),
         ("query_commitment = 1.0\ncontrast_before_quantisation = true", "tokenizer: query_commitment draws queries"),
     ],

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shelfwalk.errors import UserError
 from shelfwalk.generators.onnx_generator import OnnxGenerator
 from shelfwalk.generators.prompts import Prompts
 from shelfwalk.recipes.recipe import Recipe
@@ -202,3 +203,17 @@ def test_ctrl_c_on_the_real_command(small_shop: SmallShop, tmp_path: Path) -> No
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert len(Shelf.open(shelf).search("usb hub").results) == 10
+
+
+def test_what_took_long_stays_where_a_first_build_is_refused_in_the_middle(
+    small_shop: SmallShop, shop_cache: Path, tmp_path: Path
+) -> None:
+    shelf, recipe = tmp_path / "my.shelf", small_shop.recipe
+    diverging = recipe.model_copy(update={"training": recipe.training.model_copy(update={"learning_rate": 1e30})})
+    with pytest.raises(UserError, match=r"lower training\.learning_rate"):
+        build_shelf(small_shop.items(), diverging, shelf, threads=1)
+    before = finished_steps(shelf)
+    assert tuple(name for name in STEPS if name in before) == STEPS[:4]
+    build_shelf(small_shop.items(), recipe, shelf, threads=1)
+    after = finished_steps(shelf)
+    assert {name: after[name] for name in before} == before

@@ -125,9 +125,21 @@ def test_what_cannot_be_published_leaves_the_shelf_alone(shelf: Path) -> None:
 def test_no_shelf_there(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder").mkdir()
-    for name, words in [("nothing", "no shelf here"), ("file", "a file, not a shelf"), ("folder", "not a shelf")]:
+    for name, words in [
+        ("my shop", f"no shelf here: build one with shelfwalk build --out '{tmp_path}/my shop'"),
+        ("file", "a file, not a shelf: give the folder that"),
+        ("folder", "a folder, but not a shelf: give the folder that"),
+    ]:
         with pytest.raises(UserError, match=words):
             open_generation(tmp_path / name)
+
+
+def test_a_place_that_cannot_be_written_is_named_and_not_our_file_beside_it(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / ("x" * 254)):
+        with pytest.raises(OSError) as refused:
+            write_whole(place, "new")
+        assert refused.value.filename == str(place)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_shelf_that_was_never_finished(shelf: Path) -> None:

@@ -85,7 +85,8 @@ def test_a_cqsid_shelf_whose_categories_go_deeper_than_its_first_level(
     ("tokenizer", "categories", "sentence"),
     [
         (CQSID, [[]] * 120, "No item has a category"),
-        (CQSID, [["Things"]] * 120, "120 of 120 items have the one category Things"),
+        (CQSID, [["Things"]] * 120, "120 of 120 items with a category have the one category Things"),
+        (CQSID, [["Things"]] * 20 + [[]] * 100, "20 of 20 items with a category have the one category Things"),
         (CQSID, [[f"c{number}"] for number in range(120)], "120 categories, but level 1 .* has 16"),
     ],
 )

@@ -21,6 +21,7 @@ from shelfwalk.channels.pair_features import MATCH_FEATURE, PLAIN_FEATURES
 from shelfwalk.data.query_item_pairs import QueryItemPairs
 from shelfwalk.data.readers import read_judgements, read_queries
 from shelfwalk.data.tables import EVENTS
+from shelfwalk.encoders.shopper_tower import ShopperTextEncoder
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.relevance import least_step, score_relevance
 from shelfwalk.evaluation.shelf_evaluation import evaluate_shelf
@@ -150,6 +151,31 @@ def test_frequent_queries_are_answered_from_the_cache_as_live(ranked_shop: Ranke
         assert (found.codes == live.codes).all()
         np.testing.assert_allclose(found.log_probabilities, live.log_probabilities, atol=1e-4)
     assert match.cache.find("nothing of this shop") is None
+
+
+def test_the_cache_is_filled_through_the_tower_that_searches_ask(
+    small_shop: SmallShop, shop_cache: Path, tmp_path: Path
+) -> None:
+    """Where the shelf has the tower that knows shoppers: with the pretrained encoder's vectors it would differ."""
+    towers = {"steps": 30, "batch": 32, "buckets": 64, "piece_width": 8, "hidden_width": 16, "learning_rate": 0.05}
+    parts = {"two_tower": towers, "shopper_tower": {"heads": 2, "history_length": 2}}
+    recipe = Recipe.model_validate({**ranked_recipe(small_shop).model_dump(), **parts})
+    events = shop_log(small_shop.items())
+    place = events.schema.get_field_index("client_id")
+    events = events.set_column(place, EVENTS.field("client_id"), pa.array(["one"] * len(events)))
+    build_shelf(small_shop.items(), recipe, tmp_path / "own.shelf", tables=TrainingTables(events=events), threads=1)
+    shelf = Shelf.open(tmp_path / "own.shelf")
+    assert isinstance(shelf.encoder, ShopperTextEncoder)
+    match = shelf.ranker.features.match
+    assert match is not None
+    assert match.cache is not None
+    kept = pq.read_table(shelf.folder / layout.QUERY_CACHE)["query"].to_pylist()
+    assert len(kept) == 5
+    for query in kept:
+        found, (live,) = match.cache.find(query), match.live([shelf.request(query)])
+        assert found is not None
+        np.testing.assert_array_equal(found.codes, live.codes)
+        np.testing.assert_allclose(found.log_probabilities, live.log_probabilities, atol=1e-4)
 
 
 def test_the_match_feature_is_of_the_predicted_identifiers(ranked_shop: RankedShop) -> None:

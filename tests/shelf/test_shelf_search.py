@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -209,3 +210,30 @@ def test_a_filter_is_honoured_by_every_channel_and_the_command(
     assert {result["item_id"] for result in json.loads(ran.out)["results"]} <= fitting
     run_command("search", small_shop.shelf, "lamp", "--brand", "Nobody").refused("No item", "brand")
     assert shelf.filters.matching() is None
+
+
+def test_a_build_takes_a_path_to_its_recipe_and_no_seed_that_a_library_refuses(
+    small_shop: SmallShop, shop_cache: Path, tmp_path: Path
+) -> None:
+    own = small_shop.copy_of_shelf(tmp_path)
+    for seed in (-1, 2**31):
+        with pytest.raises(UserError, match=f"The seed is {seed}: give a whole number from 0 to"):
+            Shelf.build(small_shop.items_file, own, small_shop.recipe_file, seed=seed)
+    built = Shelf.build(small_shop.items_file, own, small_shop.recipe_file, threads=1)
+    assert built.manifest.files == Shelf.open(small_shop.shelf).manifest.files
+
+
+@pytest.mark.parametrize(
+    ("recipe", "reads"),
+    [
+        ({}, False),
+        ({"shopper_tower": None, "generator": {"history_length": None}, "generative": {"history_weight": 0.0}}, False),
+        ({"shopper_tower": {"history_length": 0}}, False),
+        ({"shopper_tower": {"history_length": 20}}, True),
+        ({"generator": {"history_length": 5}}, True),
+        ({"generative": {"history_weight": 0.1}}, True),
+    ],
+)
+def test_which_recipes_read_a_history(recipe: dict[str, object], reads: bool) -> None:
+    manifest = SimpleNamespace(recipe=recipe, facts={})
+    assert Shelf(Path(), manifest, 1).reads_history is reads  # type: ignore[arg-type]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +20,6 @@ from shelfwalk.channels.dense import DenseChannel
 from shelfwalk.constraints.item_filter import ItemFilter
 from shelfwalk.data.query_item_pairs import QueryItemPairs, pairs_from_events
 from shelfwalk.data.readers import read_events
-from shelfwalk.encoders import two_tower_training
 from shelfwalk.encoders.shopper_tower import ShopperTextEncoder
 from shelfwalk.recipes.recipe import Recipe, parse_recipe
 from shelfwalk.shelf import pair_step
@@ -84,10 +85,8 @@ def shelf(small_shop: SmallShop, tmp_path_factory: pytest.TempPathFactory) -> Sh
     tables = TrainingTables(events=loyal_shoppers(small_shop, folder))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SHELFWALK_CACHE", str(small_shop.cache))
-        # Two of the twenty logged queries are held out and ten items count, of so few in all, so that the best towers
-        # are those that know the shoppers best.
+        # Two of the twenty logged queries are held out, so that the best towers are those that know the shoppers best.
         patch.setattr(pair_step, "ENOUGH_LOGGED", 20)
-        patch.setattr(two_tower_training, "CUTOFF", 10)
         build_shelf(small_shop.items(), recipe(small_shop), folder / "own.shelf", tables=tables, threads=1)
     return Shelf.open(folder / "own.shelf")
 
@@ -155,6 +154,15 @@ def test_a_log_that_knows_no_shopper_is_refused_before_anything_is_made(small_sh
     tables = TrainingTables(events=loyal_shoppers(small_shop, tmp_path, clients=False))
     with pytest.raises(UserError, match="No event of the log has a client_id"):
         build_shelf(small_shop.items(), recipe(small_shop), tmp_path / "x.shelf", tables=tables, threads=1)
+    assert not (tmp_path / "x.shelf").exists()
+
+
+def test_a_log_of_the_future_is_refused_before_anything_is_made(small_shop: SmallShop, tmp_path: Path) -> None:
+    events = loyal_shoppers(small_shop, tmp_path)
+    later = pc.add(events["timestamp"], pa.scalar(timedelta(days=36_500), pa.duration("us")))
+    events = events.set_column(events.column_names.index("timestamp"), "timestamp", later)
+    with pytest.raises(UserError, match="Event 1 of the log is in the future"):
+        build_shelf(small_shop.items(), recipe(small_shop), tmp_path / "x.shelf", tables=TrainingTables(events=events))
     assert not (tmp_path / "x.shelf").exists()
 
 

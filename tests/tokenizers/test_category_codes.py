@@ -66,7 +66,7 @@ def test_no_categories(items: pa.Table) -> None:
 
 
 def test_one_category_for_all() -> None:
-    with pytest.raises(UserError, match="3 of 3 items have the one category Home at depth 1"):
+    with pytest.raises(UserError, match="3 of 3 items with a category have the one category Home at depth 1"):
         CategoryCodes.of(items_in(TREE[:3]), 8, 1)
     with pytest.raises(UserError, match="category Home > Lamps at depth 2"):
         CategoryCodes.of(items_in(TREE[:2]), 8, 2)

@@ -5,8 +5,10 @@ In: an opened shelf. Out: two tables and a sentence on the terminal, and where a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -24,40 +26,64 @@ SWEPT_COUNTS = (1, 2, 4, 8, 16, 32)
 SWEPT_SHARES = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 
 
+@dataclass(frozen=True)
+class ProbeData:
+    """What the probes ask, and what is right."""
+
+    queries: pa.Table
+    judgements: pa.Table
+
+
 def print_hourglass(shelf: Shelf, console: Console | None = None, picture: Path | None = None) -> None:
     """Print the use of every level and the sweep of removals on `console`, by default standard output.
 
-    `picture`: an SVG file to write the flow of items to. Raises UserError for a shelf without identifiers, or one whose
-    codes are gone.
+    `picture`: an SVG file to write the flow of items to, which comes first as its place may refuse it. Raises UserError
+    for a shelf without identifiers, or one whose codes are gone.
     """
     console = console or Console(highlight=False)
     codes, sizes = codes_by_level(shelf)
     hourglass = measure_hourglass(codes, sizes)
+    if picture is not None:
+        from shelfwalk.evaluation.hourglass_picture import item_flow, svg_file
+
+        write_whole(picture, svg_file(item_flow(codes, sizes)))
     console.print(_levels(hourglass))
     console.print(Text(hourglass_sentence(hourglass)), soft_wrap=True)
     # Of a level that is gone already for some items nothing more is to be told.
     if len(sizes) > 2 and (codes >= 0).all():
         console.print(_sweep(sweep_removals(codes, sizes, _removals(sizes, hourglass.waist or 2))))
     if picture is not None:
-        from shelfwalk.evaluation.hourglass_picture import item_flow, svg_file
-
-        write_whole(picture, svg_file(item_flow(codes, sizes)))
         console.print(Text(f"Picture: {picture}"), soft_wrap=True)
 
 
-def print_probes(shelf: Shelf, data: Path, console: Console | None = None) -> None:
-    """Print what the probes find with the queries of the dataset in folder `data`.
+def refuse_unfit_picture(picture: Path | None) -> None:
+    """Raise UserError for a place where no SVG file can be."""
+    if picture is None:
+        return
+    if picture.is_dir():
+        raise UserError(f"--picture {picture} is a folder: name an .svg file in it.")
+    if picture.suffix.lower() != ".svg":
+        raise UserError(f"--picture {picture} does not end in .svg: give it that ending, it is an SVG file.")
 
-    Raises UserError for data without queries and judgements, or for another catalogue.
-    """
+
+def probe_data(folder: Path | None) -> ProbeData | None:
+    """The queries and judgements of the dataset in a folder; raises UserError where it has none."""
+    if folder is None:
+        return None
     from shelfwalk.data.dataset import open_dataset
-    from shelfwalk.terminal import shown_progress
 
-    dataset = open_dataset(data)
+    dataset = open_dataset(folder)
     if dataset.queries is None or dataset.judgements is None:
         raise UserError(f"The data {dataset.name} has no queries with judgements: nothing can be probed with it.")
+    return ProbeData(dataset.queries, dataset.judgements)
+
+
+def print_probes(shelf: Shelf, data: ProbeData, console: Console | None = None) -> None:
+    """Print what the probes find; raises UserError for data of another catalogue."""
+    from shelfwalk.terminal import shown_progress
+
     with shown_progress() as progress:
-        found = probe_hourglass(shelf, dataset.queries, dataset.judgements, progress=progress)
+        found = probe_hourglass(shelf, data.queries, data.judgements, progress=progress)
     console = console or Console(highlight=False)
     table = _table("Hit rate by beam (by chance)", "target", "queries", *map(str, BEAMS), f"recall@{CUTOFF}")
     table.columns[0].no_wrap = True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -133,5 +134,6 @@ def _print_made(made: Market) -> None:
     for note in manifest.notes:
         console.print(Text(note), soft_wrap=True)
     if manifest.counts["visits_before_split"]:
-        files = f"--items {made.path / 'items.parquet'} --events {made.path / 'events.parquet'}"
+        items, events = (quote(str(made.path / name)) for name in ("items.parquet", "events.parquet"))
+        files = f"--items {items} --events {events}"
         console.print(Text(f"Next: shelfwalk build {files} --out market.shelf"), soft_wrap=True)

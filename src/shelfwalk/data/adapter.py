@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from shelfwalk.data.asked_queries import has_query
 from shelfwalk.data.raw_files import blocks, column_names
 from shelfwalk.data.tables import ATTRIBUTES_TYPE, Contract
-from shelfwalk.data.validation import Block, bad_rows_of, bad_rows_path, conform
+from shelfwalk.data.validation import Block, bad_rows_of, bad_rows_path, conform, set_aside
 from shelfwalk.errors import UserError
 
 
@@ -95,7 +95,7 @@ def read_blocks(
         table = conform(raw, contract, str(path), bad_rows)
     if not bad_rows.count or bad_rows_folder is None:
         return table, ()
-    return table, (f"{bad_rows.count} bad rows were set aside into {bad_rows_path(path, bad_rows_folder)}.",)
+    return table, (set_aside(bad_rows.count, bad_rows_path(path, bad_rows_folder)),)
 
 
 def table_block(table: pa.Table) -> Block:

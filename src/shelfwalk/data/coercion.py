@@ -34,6 +34,7 @@ class WrongColumnTypeError(Exception):
 
     def __init__(self, found: pa.DataType, wanted: str) -> None:
         super().__init__(f"holds values of type {found}, not {wanted}")
+        self.wanted = wanted
 
 
 def as_text(array: pa.Array) -> Coerced:

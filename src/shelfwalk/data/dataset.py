@@ -79,7 +79,7 @@ def _open_plain(folder: Path, items_file: Path, aside: Path | None) -> Dataset:
         if path is None:
             return None
         result = reader(path, skip_bad_rows=aside is not None, bad_rows_folder=aside)
-        notes.extend(f"{path.name}: {notice}" for notice in result.notices())
+        notes.extend(result.notices())
         return result
 
     items = read(read_items, items_file)

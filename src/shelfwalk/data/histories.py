@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shelfwalk.data.asked_queries import OF_ONE_SEARCH, has_query
-from shelfwalk.data.query_item_pairs import LOGGED_ACTIONS
+from shelfwalk.data.query_item_pairs import LOGGED_ACTIONS, leads_nowhere
 from shelfwalk.data.recent_items import recent_items
 from shelfwalk.data.tables import TIMESTAMP_TYPE
 from shelfwalk.errors import UserError
@@ -63,10 +63,7 @@ def visits_of(items: pa.Table, events: pa.Table, length: int) -> Visits:
     chosen = _interactions(items, events)
     searched = chosen.filter(has_query(chosen["user_query"]))
     if not searched.num_rows:
-        raise UserError(
-            f"The log has no query that led to a {', '.join(LOGGED_ACTIONS[:-1])} or {LOGGED_ACTIONS[-1]} on an item "
-            "of the catalogue: check that object_id holds the item ids of the items file."
-        )
+        raise leads_nowhere(events)
     at, first_events, visit_of_event = _begun(events, searched)
     clients = pc.unique(chosen["client_id"])
     asked = searched.select(["client_id", "user_query"]).take(pa.array(first_events))

@@ -28,6 +28,7 @@ from shelfwalk.data.nested_coercion import (
 )
 from shelfwalk.data.tables import CATEGORY_TYPE, EVENTS, ITEMS, JUDGEMENTS, QUERIES
 from shelfwalk.data.validation import Block, Fault
+from shelfwalk.errors import UserError
 
 _BLOCK_LINES = 1 << 14
 _TEXT_COLUMNS = frozenset(
@@ -38,7 +39,11 @@ Line = tuple[int, bytes]
 
 
 def json_line_columns(path: Path) -> list[str]:
-    """Every key of the file, in order of first appearance; lines that do not parse are passed over here."""
+    """Every key of the file, in order of first appearance; lines that do not parse are passed over here.
+
+    Raises UserError for a file that is one JSON array.
+    """
+    _refuse_array(path)
     names: dict[str, None] = {}
     for _, line in _lines(path):
         try:
@@ -48,6 +53,22 @@ def json_line_columns(path: Path) -> list[str]:
         if isinstance(value, dict) and not names.keys() >= value.keys():
             names.update(dict.fromkeys(value))
     return list(names)
+
+
+def _refuse_array(path: Path) -> None:
+    """Raise UserError where one array goes over several lines, or is the only line."""
+    first, *more = [line for _, line in islice(_lines(path), 2)] or [b""]
+    if not first.lstrip(b" \t\xef\xbb\xbf").startswith(b"["):
+        return
+    try:
+        json.loads(first.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        more = []
+    # An array that ends in its line, with more lines behind it, is a bad row among others.
+    if not more:
+        raise UserError(
+            f"{path} is one JSON array, not JSON lines: write one object a line, without brackets and commas."
+        )
 
 
 def _lines(path: Path) -> Iterator[Line]:

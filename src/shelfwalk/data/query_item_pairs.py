@@ -94,11 +94,22 @@ def pairs_from_events(items: pa.Table, events: pa.Table) -> QueryItemPairs:
     starts = range(0, events.num_rows, _EVENTS_AT_A_TIME)
     pairs = QueryItemPairs.join(_logged_pairs(item_ids, log.slice(start, _EVENTS_AT_A_TIME)) for start in starts)
     if not len(pairs):
-        raise UserError(
-            f"The log has no {', '.join(LOGGED_ACTIONS[:-1])} or {LOGGED_ACTIONS[-1]} on an item of the catalogue: "
-            "check that object_id holds the item ids of the items file."
-        )
+        raise leads_nowhere(events)
     return pairs
+
+
+def leads_nowhere(events: pa.Table) -> UserError:
+    """Why no event of a log leads from a query to an item of the catalogue."""
+    named = f"{', '.join(LOGGED_ACTIONS[:-1])} or {LOGGED_ACTIONS[-1]}"
+    acted = events.filter(pc.is_in(events["action_name"], value_set=pa.array(LOGGED_ACTIONS)))
+    if not acted.num_rows:
+        return UserError(f"The log has no {named}, and impressions alone teach nothing: give a log that has them.")
+    if not pc.any(has_query(acted["user_query"])).as_py():
+        return UserError(f"No {named} of the log has a query: check that user_query holds what was searched for.")
+    return UserError(
+        f"The log has no {named} with a query on an item of the catalogue: check that object_id holds the item ids of "
+        "the items file."
+    )
 
 
 def _logged_pairs(item_ids: pa.Array, events: pa.Table) -> QueryItemPairs:

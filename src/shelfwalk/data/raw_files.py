@@ -8,7 +8,9 @@ becomes the fault of its row and not of the file.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -137,11 +139,17 @@ def _picked(batch: pa.RecordBatch, columns: ColumnNames) -> dict[str, pa.Array]:
     return {ours: batch.column(theirs) for ours, theirs in columns.items()}
 
 
-def _parquet_file(path: Path) -> pq.ParquetFile:
+@contextmanager
+def _parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
+    """The opened file; damage that shows while it is open is a UserError as well."""
     try:
-        return pq.ParquetFile(path)
-    except pa.ArrowInvalid:
-        raise UserError(f"{path} is not a Parquet file, or it is damaged.") from None
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowInvalid, OSError) as problem:
+        # Arrow tells of damage by an OSError too; one of the system's, as for want of permission, has a number.
+        if isinstance(problem, OSError) and problem.errno is not None:
+            raise OSError(problem.errno, os.strerror(problem.errno), str(path)) from None
+        raise UserError(f"{path} is not a Parquet file, or it is damaged: write it anew.") from None
 
 
 def _parquet_columns(path: Path) -> list[str]:
@@ -152,11 +160,8 @@ def _parquet_columns(path: Path) -> list[str]:
 def _parquet_blocks(path: Path, columns: ColumnNames) -> Iterator[Block]:
     wanted = sorted(set(columns.values()))
     next_row = 1
-    try:
-        with _parquet_file(path) as file:
-            for batch in file.iter_batches(_PARQUET_BLOCK_ROWS, columns=wanted):
-                rows = np.arange(next_row, next_row + batch.num_rows)
-                next_row += batch.num_rows
-                yield Block(_picked(batch, columns), rows)
-    except (pa.ArrowInvalid, OSError) as problem:
-        raise UserError(f"{path} cannot be read as Parquet: {problem}.") from None
+    with _parquet_file(path) as file:
+        for batch in file.iter_batches(_PARQUET_BLOCK_ROWS, columns=wanted):
+            rows = np.arange(next_row, next_row + batch.num_rows)
+            next_row += batch.num_rows
+            yield Block(_picked(batch, columns), rows)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from shelfwalk.data.coercion import shown
 from shelfwalk.data.raw_files import blocks, column_names
 from shelfwalk.data.tables import (
     EVALUATION_QUERY_CONTRACT,
@@ -28,37 +29,42 @@ from shelfwalk.data.tables import (
     QUERY_CONTRACT,
     Contract,
 )
-from shelfwalk.data.validation import bad_rows_of, bad_rows_path, conform
+from shelfwalk.data.validation import bad_rows_of, bad_rows_path, conform, set_aside
 from shelfwalk.errors import UserError
 
 _NEAR = 0.75
+_ALIKE = 0.6
+"""Names less alike are no advice; difflib's own threshold."""
 _WORD_END = re.compile(r"[\W_]+")
+_OTHER_SEPARATOR = re.compile(r"[;\t|,]")
+"""In the name of an only column it is a sign that the cells are not separated as the file's ending says."""
 
 
 @dataclass(frozen=True)
 class ReadResult:
     """A table that keeps its contract, and everything of the file that is not in it.
 
-    `bad_rows` counts the rows set aside into `bad_rows_file` (None if there are none); `ignored_columns` are the
-    columns of the file that no column of the table stands for, `defaulted_columns` those of the table that the file
-    lacks.
+    `source` is the file; `bad_rows` counts the rows set aside into `bad_rows_file` (None if there are none);
+    `ignored_columns` are the columns of the file that no column of the table stands for, `defaulted_columns` those of
+    the table that the file lacks.
     """
 
     table: pa.Table
+    source: Path
     bad_rows: int
     bad_rows_file: Path | None
     ignored_columns: tuple[str, ...]
     defaulted_columns: tuple[str, ...]
 
     def notices(self) -> tuple[str, ...]:
-        """One sentence for each thing of the file that is not in the table, fit to print."""
-        aside = (f"{self.bad_rows} bad rows were set aside into {self.bad_rows_file}.",) if self.bad_rows else ()
-        return aside + tuple(self._about(column) for column in self.ignored_columns)
+        """One sentence for each thing of the file that is not in the table, with the file in front, fit to print."""
+        aside = [] if self.bad_rows_file is None else [set_aside(self.bad_rows, self.bad_rows_file)]
+        return tuple(f"{self.source}: {said}" for said in (*aside, *map(self._about, self.ignored_columns)))
 
     def _about(self, column: str) -> str:
         likely = [name for name in self.defaulted_columns if _likeness(column, name) >= _NEAR]
         hint = f"; if it holds the {likely[0]}, add --column {likely[0]}={column}" if likely else ""
-        return f"Column '{column}' is not used{hint}."
+        return f"column '{column}' is not used{hint}."
 
 
 def read_items(
@@ -138,14 +144,14 @@ def _read(
         table = conform(blocks(path, matched), contract, str(path), bad_rows)
     side_file = bad_rows_path(path, folder) if folder and bad_rows.count else None
     defaulted = tuple(ours for ours in contract.schema.names if ours not in matched)
-    return ReadResult(table, bad_rows.count, side_file, ignored, defaulted)
+    return ReadResult(table, path, bad_rows.count, side_file, ignored, defaulted)
 
 
 def match_columns(names: list[str], contract: Contract, columns: Mapping[str, str], source: str) -> dict[str, str]:
     """Which column of the file stands for which of ours: the mapped one, else the one of the same name.
 
-    Raises UserError for an obligatory column that is not there, naming the nearest one that is, and for a mapping that
-    names a column that neither the table nor the file has.
+    Raises UserError for an obligatory column that is not there, naming one of the file's that is like it, and for a
+    mapping that names a column that neither the table nor the file has.
     """
     for ours in columns:
         if ours not in contract.schema.names:
@@ -154,22 +160,27 @@ def match_columns(names: list[str], contract: Contract, columns: Mapping[str, st
     matched = {ours: columns.get(ours, ours) for ours in contract.schema.names}
     for ours, theirs in matched.items():
         if theirs not in names and (ours in contract.obligatory or ours in columns):
-            raise UserError(_no_column(source, ours, theirs, names))
+            taken = {*columns.values(), *contract.schema.names} - {ours}
+            raise UserError(_no_column(source, ours, theirs, names, taken))
     return {ours: theirs for ours, theirs in matched.items() if theirs in names}
 
 
-def _no_column(source: str, ours: str, theirs: str, names: list[str]) -> str:
+def _no_column(source: str, ours: str, theirs: str, names: list[str], taken: set[str]) -> str:
+    """What to say of a column that is not there; those that are `taken` stand for others of ours."""
     if not names:
-        return f"{source} has no columns, so it has no column '{theirs}'."
-    nearest = _nearest(theirs, names)
-    return (
-        f"{source} has no column '{theirs}'; the nearest it has is '{nearest}', so if that is the {ours}, map it with"
-        f" --column {ours}={nearest} (all columns: {', '.join(names)})."
-    )
-
-
-def _nearest(name: str, others: list[str]) -> str:
-    return max(others, key=lambda other: _likeness(name, other))
+        return f"{source} has no columns, so it has no column '{theirs}': give a file with rows."
+    if len(names) == 1 and (separator := _OTHER_SEPARATOR.search(names[0])):
+        return (
+            f"{source} has one column, {shown(names[0])}, so its separator looks like {shown(separator[0])}: save it "
+            "with commas between the cells as .csv, or with tabs as .tsv."
+        )
+    free = [name for name in names if name not in taken]
+    nearest = max(free, key=lambda name: _likeness(theirs, name), default=None)
+    if nearest is None or _likeness(theirs, nearest) < _ALIKE:
+        advice = f"map the one that is the {ours} with --column {ours}=NAME"
+    else:
+        advice = f"the nearest it has is '{nearest}', so if that is the {ours}, map it with --column {ours}={nearest}"
+    return f"{source} has no column '{theirs}'; {advice} (all columns: {', '.join(names)})."
 
 
 def _likeness(name: str, other: str) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -59,12 +59,13 @@ class Block:
 
 
 class BadRows:
-    """Where bad rows go: to a UserError, or counted into the side file."""
+    """Where bad rows go: to a UserError, or counted into the side file, which is made for the first of them."""
 
-    def __init__(self, source: str, side_file: TextIO | None) -> None:
+    def __init__(self, source: str, side_file: Path | None) -> None:
         self.count = 0
         self._source = source
         self._side_file = side_file
+        self._text: TextIO | None = None
 
     def add(self, fault: Fault, values: Mapping[str, Any]) -> None:
         """Set a bad row aside with its raw values, or raise UserError if that is not wanted."""
@@ -74,10 +75,20 @@ class BadRows:
                 f"{self._source}, row {fault.row}{column}: {fault.reason}; correct the row, or set bad rows aside"
                 " with --skip-bad-rows."
             )
+        if self._text is None:
+            self._side_file.parent.mkdir(parents=True, exist_ok=True)
+            self._text = self._side_file.open("w", encoding="utf-8")
         entry = {"file": self._source, "row": fault.row, "column": fault.column, "reason": fault.reason}
-        json.dump(entry | {"values": values}, self._side_file, ensure_ascii=False, default=_printable)
-        self._side_file.write("\n")
+        json.dump(entry | {"values": values}, self._text, ensure_ascii=False, default=_printable)
+        self._text.write("\n")
         self.count += 1
+
+    def close(self) -> None:
+        """Put what was written on the disk."""
+        if self._text is not None and not self._text.closed:
+            self._text.flush()
+            os.fsync(self._text.fileno())
+            self._text.close()
 
 
 def _printable(value: Any) -> str:
@@ -90,15 +101,11 @@ def bad_rows_of(source: Path, folder: Path | None) -> Iterator[BadRows]:
     if folder is None:
         yield BadRows(str(source), None)
         return
-    folder.mkdir(parents=True, exist_ok=True)
     final = bad_rows_path(source, folder)
     partial = final.with_name(f"{final.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8") as side_file:
-            bad_rows = BadRows(str(source), side_file)
+        with closing(BadRows(str(source), partial)) as bad_rows:
             yield bad_rows
-            side_file.flush()
-            os.fsync(side_file.fileno())
         if bad_rows.count:
             partial.replace(final)
         else:
@@ -110,6 +117,11 @@ def bad_rows_of(source: Path, folder: Path | None) -> Iterator[BadRows]:
 def bad_rows_path(source: Path, folder: Path) -> Path:
     """The side file for the bad rows of a source file."""
     return folder / f"{source.name}.bad-rows.jsonl"
+
+
+def set_aside(count: int, side_file: Path) -> str:
+    """The sentence on bad rows that went to a side file."""
+    return f"{count} bad {'row was' if count == 1 else 'rows were'} set aside into {side_file}."
 
 
 def conform(blocks: Iterable[Block], contract: Contract, source: str, bad_rows: BadRows) -> pa.Table:
@@ -155,7 +167,9 @@ def _coerced(block: Block, column: pa.Field, source: str) -> coercion.Coerced:
     try:
         return _COERCIONS[column.type](raw)
     except coercion.WrongColumnTypeError as problem:
-        raise UserError(f"{source}: the column for '{column.name}' {problem}.") from None
+        raise UserError(
+            f"{source}: the column for '{column.name}' {problem}: convert it to {problem.wanted}, or name another one."
+        ) from None
 
 
 def _blank(values: pa.Array, already_bad: set[int]) -> coercion.BadCells:

@@ -1,9 +1,9 @@
 """Trains two towers whose query side has several heads and knows the shopper: see shopper_tower.py for the formula.
 
-In: what two towers learn from, each pair with who asked: a query with the history before it. Out: the towers with the
-highest held-out recall, of held-out queries with their own shoppers' histories. Loss and negatives are those of
-two_tower_training.py, but that what another shopper chose for the same words is a negative like any other where a
-history tells the two apart; the logit of an item is
+In: what two towers learn from, each pair with who asked: a query with the history before it. Out: the towers chosen as
+in two_tower_training.py, by the recall of held-out queries with their own shoppers' histories. Loss and negatives are
+those of two_tower_training.py, but that what another shopper chose for the same words is a negative like any other
+where a history tells the two apart; the logit of an item is
 
     s = sum over heads k of w_k c_k / t,   w = softmax over k of c_k / T,   c_k = the item's cosine with head k
 

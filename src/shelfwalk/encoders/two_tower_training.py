@@ -1,11 +1,11 @@
 """Trains two towers on pairs of a query and an item.
 
 In: the pairs of a log, of judgements or of pseudo-queries, and the pretrained vectors and texts of both sides. Out: the
-two towers with the highest held-out recall, and a report. Loss: softmax over the right item, the items of the other
-pairs of the batch and items drawn evenly from the catalogue (mixed negatives: Yang et al., "Mixed negative sampling for
-learning two-tower neural networks in recommendations", WWW Companion 2020), at a temperature. An item that is the same
-as the right one, or was chosen for the same query elsewhere in the batch, is no negative. Every random choice is made
-from (seed, step).
+two towers with the highest held-out recall, or with no pair held out those of the last step, and a report. Loss:
+softmax over the right item, the items of the other pairs of the batch and items drawn evenly from the catalogue (mixed
+negatives: Yang et al., "Mixed negative sampling for learning two-tower neural networks in recommendations", WWW
+Companion 2020), at a temperature. An item that is the same as the right one, or was chosen for the same query elsewhere
+in the batch, is no negative. Every random choice is made from (seed, step).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from shelfwalk.encoders.word_hashing import HashedTexts, hash_texts
 from shelfwalk.errors import UserError
 
 CUTOFF = 100
+_CATALOGUE_SHARE = 10
 _VALIDATION_QUERIES = 1_000
 _NEVER = -1e9
 _CHECKPOINT = "towers.safetensors"
@@ -63,7 +64,11 @@ class TwoTowerData:
 
 @dataclass(frozen=True)
 class TwoTowerReport:
-    """What training did: recall at 100 of the held-out pairs before it and at every validation."""
+    """What training did: recall of the held-out pairs before it and at every validation.
+
+    At 100, of fewer than 1,000 items at `validation_cutoff`; 0 where no pair is held out, and the last step is then the
+    best.
+    """
 
     steps: int
     best_step: int
@@ -141,7 +146,7 @@ class TowerTraining(ABC, Generic[QueryTower]):
         self._item_tower = TowerNetwork(dimensions, settings)
         self._networks = nn.ModuleDict({"query": self._query_tower, "item": self._item_tower})
         self._best = deepcopy(self._networks)
-        """As the networks were at the validation with the highest recall."""
+        """As the networks were at the validation that is chosen so far."""
         towers = (self._query_tower, self._item_tower)
         tables = [tower.table.weight for tower in towers]
         layers = [weight for tower in towers for name, weight in tower.named_parameters() if name != "table.weight"]
@@ -152,7 +157,7 @@ class TowerTraining(ABC, Generic[QueryTower]):
     def run(
         self, progress: Callable[[int, float], None], checkpoints: Path | None = None
     ) -> tuple[QueryTower, Tower, TwoTowerReport]:
-        """Train, or finish the training that `checkpoints` holds; return the best towers and what happened."""
+        """Train, or finish the training that `checkpoints` holds; return the chosen towers and what happened."""
         path = None if checkpoints is None else checkpoints / _CHECKPOINT
         fingerprint = "" if path is None else training_fingerprint(*self._told_apart_by())
         recalls = [] if path is None else self._resumed(path, fingerprint)
@@ -161,19 +166,24 @@ class TowerTraining(ABC, Generic[QueryTower]):
         recalls = recalls or [before]
         every, steps = self._settings.validate_every, self._settings.steps
         step = min((len(recalls) - 1) * every, steps)
-        while step < steps and len(recalls) - 1 - _best(recalls) < self._settings.patience:
+        while step < steps and len(recalls) - 1 - self._chosen(recalls) < self._settings.patience:
             loss = self._train_one(step)
             step += 1
             progress(step, loss)
             if step % every == 0 or step == steps:
                 recalls.append(self._held_out_recall())
-                if _best(recalls) == len(recalls) - 1:
+                if self._chosen(recalls) == len(recalls) - 1:
                     self._best.load_state_dict(self._networks.state_dict())
                 if path is not None:
                     self._write(path, fingerprint, recalls)
-        best_step = min(_best(recalls) * every, steps)
+        best_step = min(self._chosen(recalls) * every, steps)
         towers = self._trained_query_tower(self._best["query"]), self._best["item"].trained()
         return *towers, TwoTowerReport(step, best_step, recalls[0], tuple(recalls[1:]))
+
+    def _chosen(self, recalls: Sequence[float]) -> int:
+        """The place of the highest recall, the first of equal ones; the last place where no pair is held out."""
+        # With nothing to choose by, the first of the zeros would be the towers as they were before they learnt.
+        return recalls.index(max(recalls)) if len(self._data.held_out) else len(recalls) - 1
 
     def _told_apart_by(self) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
         """All that the outcome depends on: plain values, and arrays."""
@@ -236,17 +246,21 @@ class TowerTraining(ABC, Generic[QueryTower]):
 
     @torch.no_grad()
     def _held_out_recall(self) -> float:
-        """The mean over held-out queries (at most 1,000) of the share of their items among the nearest 100."""
+        """The mean over held-out queries (at most 1,000) of the share of their items among the nearest; 0 without any.
+
+        The nearest are as many as `validation_cutoff` says. Keeps the items' vectors as they are now.
+        """
+        every_item = np.arange(len(self._data.items.texts), dtype=np.int32)
+        items = _embed(self._item_tower.eval(), self._item_pieces, self._data.items.vectors, every_item).numpy()
+        self._item_vectors = items
         queries = np.unique(self._data.held_out.query_rows)
         if not len(queries):
             return 0.0
         if len(queries) > _VALIDATION_QUERIES:
             queries = np.sort(np.random.default_rng(self._seed).choice(queries, _VALIDATION_QUERIES, replace=False))
-        every_item = np.arange(len(self._data.items.texts), dtype=np.int32)
-        items = _embed(self._item_tower.eval(), self._item_pieces, self._data.items.vectors, every_item).numpy()
-        self._item_vectors = items
         self._query_tower.eval()
-        return mean_recall(queries, self._asked(queries).numpy(), items, self._data.held_out)
+        cutoff = validation_cutoff(len(items))
+        return mean_recall(queries, self._asked(queries).numpy(), items, self._data.held_out, cutoff)
 
     @abstractmethod
     def _make_query_tower(self, dimensions: int) -> TowerNetwork:
@@ -277,9 +291,10 @@ class _TwoTowers(TowerTraining[Tower]):
         return network.trained()
 
 
-def _best(recalls: Sequence[float]) -> int:
-    """The place of the highest; the first of equal ones."""
-    return recalls.index(max(recalls))
+def validation_cutoff(items: int) -> int:
+    """How many of the nearest of so many items a validation looks at: 100, but at most a tenth, and at least one."""
+    # Of a hundred items the nearest hundred are all: a recall that is 1 before anything is learnt can choose nothing.
+    return max(min(CUTOFF, items // _CATALOGUE_SHARE), 1)
 
 
 def no_negatives(
@@ -301,21 +316,25 @@ def no_negatives(
 
 
 def mean_recall(
-    queries: npt.NDArray[np.int32], query_vectors: Floats, item_vectors: Floats, right: QueryItemPairs
+    queries: npt.NDArray[np.int32],
+    query_vectors: Floats,
+    item_vectors: Floats,
+    right: QueryItemPairs,
+    cutoff: int = CUTOFF,
 ) -> float:
-    """The mean over `queries`, int32 [queries], of the share of the items of `right` among the 100 nearest.
+    """The mean over `queries`, int32 [queries], of the share of the items of `right` among the `cutoff` nearest.
 
     `query_vectors` float32 [queries, dimensions], or [queries, heads, dimensions] where the nearest is so to any head,
-    are aligned with `queries`, `item_vectors` with the catalogue. A query with more than 100 items needs 100 of them
-    for a share of 1.
+    are aligned with `queries`, `item_vectors` with the catalogue. A query with more than `cutoff` items needs `cutoff`
+    of them for a share of 1.
     """
     heads = query_vectors if query_vectors.ndim == 3 else query_vectors[:, None]
-    _, found = nearest_by_best_head(heads, item_vectors, CUTOFF)
+    _, found = nearest_by_best_head(heads, item_vectors, cutoff)
     items_of: dict[int, set[int]] = {}
     for query, item in zip(right.query_rows.tolist(), right.item_rows.tolist(), strict=True):
         items_of.setdefault(query, set()).add(item)
     shares = [
-        len(items_of[query].intersection(rows)) / min(len(items_of[query]), CUTOFF)
+        len(items_of[query].intersection(rows)) / min(len(items_of[query]), cutoff)
         for query, rows in zip(queries.tolist(), map(np.ndarray.tolist, found), strict=True)
     ]
     return float(np.mean(shares))

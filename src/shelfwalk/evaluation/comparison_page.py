@@ -16,6 +16,7 @@ from shelfwalk.evaluation.comparison_table import MARKS, comparison_grids, compa
 from shelfwalk.evaluation.drawing import FAINT, INK, SERIES, draw, drawing_name, label
 from shelfwalk.evaluation.pages import render_page
 from shelfwalk.evaluation.pictures import Picture, query_differences
+from shelfwalk.evaluation.significance import value_differences
 from shelfwalk.evaluation.strata import ALL
 from shelfwalk.evaluation.system_scores import Difference
 from shelfwalk.files import write_whole
@@ -104,7 +105,7 @@ def _queries(comparison: SystemComparison) -> list[Picture]:
     pictures = []
     for system in systems.systems:
         if system.name != comparison.baseline and measure in system.values:
-            differences = system.per_query(measure) - base
+            differences = value_differences(system.per_query(measure), base)
             if np.isfinite(differences).all():
                 pictures.append(
                     query_differences(system.name, comparison.baseline, measure, differences, systems.texts)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shelfwalk.errors import UserError
+from shelfwalk.evaluation.evidence import of_one_version
 from shelfwalk.evaluation.grids import Grid, markdown_table
 from shelfwalk.evaluation.measurements import read_measurements
 from shelfwalk.evaluation.results import Machine, installed_versions, this_machine
@@ -90,19 +91,23 @@ def measure_costs(shelf: Shelf, queries: Sequence[str], data: str, searches: int
 
 
 def costs_table(path: Path, data: str) -> str:
-    """A row a recipe on `data`, of the newest line of each seed; raises UserError where nothing is measured."""
-    newest: dict[tuple[str, int], Costs] = {}
+    """A row a recipe on `data`, of the newest line of each seed of one version; UserError where nothing is measured."""
+    newest: dict[tuple[str, str, int], Costs] = {}
     for line in read_measurements(path, KIND):
         found = _costs(line, path)
         if found.data == data:
-            newest[found.recipe, found.seed] = found
+            newest[found.recipe, found.recipe_hash, found.seed] = found
     if not newest:
         raise UserError(f"{path} holds no costs on {data}: make them with benchmarks/costs.py.")
     by_recipe: dict[str, list[Costs]] = {}
     for costs in newest.values():
         by_recipe.setdefault(costs.recipe, []).append(costs)
-    rows = tuple(_row(recipe, by_recipe[recipe]) for recipe in sorted(by_recipe))
-    cores = sorted({costs.machine.cores for costs in newest.values()})
+    shown = {
+        recipe: of_one_version(recipe, by_recipe[recipe], lambda costs: (costs.time, costs.recipe_hash))
+        for recipe in sorted(by_recipe)
+    }
+    rows = tuple(_row(recipe, of_seeds) for recipe, of_seeds in shown.items())
+    cores = sorted({costs.machine.cores for of_seeds in shown.values() for costs in of_seeds})
     note = (
         "Seconds of the steps that recipes differ in, and of all; of several seeds the least. Searches: one at a time, "
         "one thread, medians and in brackets p99, of the generative channel, text in to 100 items out; where there is "

@@ -6,9 +6,10 @@ is now, or where there are none, those of its newest earlier version, which is t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from shelfwalk.errors import UserError
 from shelfwalk.evaluation.claims import ClaimOnData, Claims
@@ -16,6 +17,8 @@ from shelfwalk.evaluation.query_values import QueryValues, read_query_values
 from shelfwalk.evaluation.results import ResultRecord, read_results
 from shelfwalk.evaluation.systems import newest
 from shelfwalk.recipes.recipe import load_recipe, recipe_names
+
+_Line = TypeVar("_Line")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,10 @@ class Found:
     def seeds(self) -> tuple[int, ...]:
         """The seeds of the runs, ascending."""
         return tuple(sorted(record.seed for _, record in self.runs))
+
+    def only(self, seeds: Collection[int]) -> Found:
+        """The runs of these seeds."""
+        return replace(self, runs=tuple((file, record) for file, record in self.runs if record.seed in seeds))
 
 
 @dataclass(frozen=True, order=True)
@@ -52,10 +59,8 @@ class Evidence:
         """Return the runs of a recipe that exists on data of that hash."""
         wanted = (data_hash, recipe)
         runs = [(file, record) for file, record in self.records if (record.data_hash, record.recipe) == wanted]
-        present = load_recipe(recipe).hash
-        version = present if any(record.recipe_hash == present for _, record in runs) else _newest_version(runs)
-        chosen = tuple((file, record) for file, record in runs if record.recipe_hash == version)
-        return Found(chosen, bool(chosen) and version != present)
+        chosen = of_one_version(recipe, runs, lambda run: (run[1].time, run[1].recipe_hash))
+        return Found(tuple(chosen), bool(chosen) and chosen[0][1].recipe_hash != load_recipe(recipe).hash)
 
     def values(self, file: Path, record: ResultRecord) -> QueryValues:
         """Return the values per query of a run; raises UserError where their file is missing or damaged."""
@@ -104,5 +109,15 @@ def missing_runs(claims: Claims, evidence: Evidence, hashes: Mapping[str, str]) 
     return tuple(sorted(wanted))
 
 
-def _newest_version(runs: Sequence[tuple[Path, ResultRecord]]) -> str:
-    return max(runs, key=lambda run: run[1].time)[1].recipe_hash if runs else ""
+def of_one_version(recipe: str, lines: Iterable[_Line], version: Callable[[_Line], tuple[str, str]]) -> list[_Line]:
+    """Of lines on the recipe of a name those of one version, in their order; `version` tells time and recipe hash.
+
+    Those of the recipe as it is now; where there are none, or no recipe has that name, of the version measured last.
+    """
+    kept = list(lines)
+    # From the last on: of lines of the same second the later one is newer.
+    versions = [version(line) for line in reversed(kept)]
+    chosen = load_recipe(recipe).hash if recipe in recipe_names() else ""
+    if versions and all(recipe_hash != chosen for _, recipe_hash in versions):
+        _, chosen = max(versions, key=lambda found: found[0])
+    return [line for line in kept if version(line)[1] == chosen]

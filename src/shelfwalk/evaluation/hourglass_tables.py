@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from shelfwalk.errors import UserError
+from shelfwalk.evaluation.evidence import of_one_version
 from shelfwalk.evaluation.grids import Grid, markdown_parts
 from shelfwalk.evaluation.hourglass_codes import KIND
 from shelfwalk.evaluation.hourglass_probes import KIND as PROBES_KIND
@@ -68,7 +69,7 @@ def codes_tables(results: Path) -> str:
 def retrieval_tables(results: Path) -> str:
     """What the cures do to retrieval, and what the probes find: a row for each data and recipe, means over seeds.
 
-    Raises UserError where nothing is measured yet.
+    Of each recipe one version counts (evidence.py). Raises UserError where nothing is measured yet.
     """
     folder = results / FOLDER
     files = [file for file in sorted(folder.glob("*.jsonl")) if file.name not in (CODES, PROBES)]
@@ -77,14 +78,15 @@ def retrieval_tables(results: Path) -> str:
     rows = []
     for file in files:
         records = [record for _, record in newest((file, record) for record in read_results(file).records)]
-        rows += [(file.stem, *_retrieval_row(group)) for group in _grouped(records, lambda record: record.recipe)]
+        by_recipe = _grouped(records, lambda record: record.recipe)
+        rows += [(file.stem, *_retrieval_row(_records_shown(group))) for group in by_recipe]
     header = ("data", "recipe", "levels", "shorter identifiers", "collisions", *_RETRIEVAL, "seeds")
     cures = Grid("What the cures do to retrieval", header, tuple(rows), f"Generative channel. {_SPREAD}")
     probes = _grouped(read_measurements(folder / PROBES, PROBES_KIND), lambda line: (line["data"], line["recipe"]))
     found = Grid(
         "Probes: hit rate at beam 10 (by chance), and recall at 100",
         ("data", "recipe", "target", "hit rate", "recall", "queries", "seeds"),
-        tuple(row for group in probes for row in _probe_rows(group)),
+        tuple(row for group in probes for row in _probe_rows(_probes_shown(group))),
         f"By chance: as many identifiers drawn at random among those that are left. {_SPREAD}",
     )
     return "\n\n".join(markdown_parts([cures, found] if probes else [cures]))
@@ -104,6 +106,14 @@ def _grouped(lines: Iterable[_Line], key: Callable[[_Line], object]) -> list[lis
     for line in lines:
         groups.setdefault(key(line), []).append(line)
     return list(groups.values())
+
+
+def _records_shown(group: Sequence[ResultRecord]) -> list[ResultRecord]:
+    return of_one_version(group[0].recipe, group, lambda record: (record.time, record.recipe_hash))
+
+
+def _probes_shown(group: Lines) -> Lines:
+    return of_one_version(group[0]["recipe"], group, lambda line: (line["time"], line["recipe_hash"]))
 
 
 def _seeds(groups: Sequence[Lines]) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from shelfwalk.evaluation.drawing import FAINT, INK, SERIES, draw, drawing_name, label
 from shelfwalk.evaluation.evaluate import CURVE_CUTOFFS, Evaluation
+from shelfwalk.evaluation.significance import value_differences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,7 +136,7 @@ def cluster_sizes(sizes: NDArray[np.integer]) -> Picture:
 def wins_and_losses(evaluation: Evaluation, first: str, second: str) -> Picture:
     """Draw per query how much more (or less) of the relevant items `first` finds than `second`, R@100, sorted."""
     values = evaluation.per_query
-    differences = values[first].values[WINS_MEASURE] - values[second].values[WINS_MEASURE]
+    differences = value_differences(values[first].values[WINS_MEASURE], values[second].values[WINS_MEASURE])
     return query_differences(first, second, WINS_MEASURE, differences, evaluation.texts)
 
 

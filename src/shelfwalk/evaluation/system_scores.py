@@ -14,7 +14,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shelfwalk.evaluation.significance import Interval, bootstrap_intervals, randomisation_tests
+from shelfwalk.evaluation.significance import (
+    Interval,
+    bootstrap_intervals,
+    randomisation_tests,
+    value_differences,
+)
 from shelfwalk.evaluation.systems import System
 from shelfwalk.evaluation.table import SIGNIFICANT, is_merit
 
@@ -74,12 +79,13 @@ class Sampling:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One system on one measure: `values` float64 [seeds, members], `base` [members], the baseline's seed mean."""
+    """One system on one measure: `values` float64 [seeds, members]; `mean` and the baseline's, `base`, [members]."""
 
     system: str
     measure: str
     members: NDArray[np.bool_]
     values: NDArray[np.float64]
+    mean: NDArray[np.float64]
     base: NDArray[np.float64]
     is_baseline: bool
     price: float | None
@@ -112,8 +118,8 @@ def score_systems(
 def _entry(system: System, baseline: System, measure: str, members: NDArray[np.bool_]) -> _Entry | None:
     if measure not in system.values:
         return None
-    base = baseline.per_query(measure)
-    members = members & np.isfinite(system.per_query(measure)) & np.isfinite(base)
+    mean, base = system.per_query(measure), baseline.per_query(measure)
+    members = members & np.isfinite(mean) & np.isfinite(base)
     if not members.any():
         return None
     return _Entry(
@@ -121,6 +127,7 @@ def _entry(system: System, baseline: System, measure: str, members: NDArray[np.b
         measure=measure,
         members=members,
         values=system.values[measure][:, members],
+        mean=mean[members],
         base=base[members],
         is_baseline=system.name == baseline.name,
         price=_price(system, measure, members),
@@ -129,8 +136,8 @@ def _entry(system: System, baseline: System, measure: str, members: NDArray[np.b
 
 def _scored(group: Sequence[_Entry], sampling: Sampling) -> dict[tuple[str, str], Score]:
     """Score entries over the same queries."""
-    means = np.stack([entry.values.mean(axis=0) for entry in group], axis=1)
-    differences = means - np.stack([entry.base for entry in group], axis=1)
+    means = np.stack([entry.mean for entry in group], axis=1)
+    differences = value_differences(means, np.stack([entry.base for entry in group], axis=1))
     columns = np.concatenate([means, differences], axis=1)
     intervals = bootstrap_intervals(columns, seed=sampling.seed, resamples=sampling.resamples)
     tests = randomisation_tests(differences, seed=sampling.seed, permutations=sampling.permutations)
@@ -146,7 +153,7 @@ def _scored(group: Sequence[_Entry], sampling: Sampling) -> dict[tuple[str, str]
 
 
 def _difference(entry: _Entry, interval: Interval, p_value: float, differences: NDArray[np.float64]) -> Difference:
-    by_seed = entry.values.mean(axis=1) - entry.base.mean()
+    by_seed = value_differences(entry.values, entry.base).mean(axis=1)
     return Difference(
         interval=interval,
         seeds=(float(by_seed.min()), float(by_seed.max())),

@@ -23,21 +23,27 @@ from shelfwalk.generators.language_models import (
     LanguageModel,
     add_adapters,
     language_model_groups,
-    refuse_own_positions,
     without_adapters,
 )
 from shelfwalk.generators.prompt_tokens import PromptReader
 from shelfwalk.generators.prompts import Prompts
 from shelfwalk.generators.settings import TrainingSettings
+from shelfwalk.generators.unfit_models import refuse_own_positions
 
 
 class CausalBackbone(Backbone):
     """A model that goes on with identifiers where a prompt ends."""
 
     def __init__(
-        self, loaded: LanguageModel, level_sizes: tuple[int, ...], prompt_tokens: int, lora_rank: int | None = None
+        self,
+        loaded: LanguageModel,
+        level_sizes: tuple[int, ...],
+        prompt_tokens: int,
+        lora_rank: int | None = None,
+        history_length: int | None = None,
     ) -> None:
         """`prompt_tokens`: read of a text. `lora_rank`: train adapters of that rank, and the codes, alone.
+        `history_length`: identifiers read of a history, 0 for none; all of them where not given.
 
         Raises UserError if the model places tokens as it sees fit, or cannot have adapters.
         """
@@ -47,7 +53,9 @@ class CausalBackbone(Backbone):
         self.codes = CodeTokens(loaded.model, level_sizes, more=1)
         if lora_rank is not None:
             add_adapters(loaded.model, lora_rank)
-        self._reader = PromptReader(loaded.tokenizer, self.codes.vocabulary, prompt_tokens)
+        self._reader = PromptReader(
+            loaded.tokenizer, self.codes.vocabulary, prompt_tokens, history_length=history_length
+        )
 
     def forward(self, prompts: Prompts, codes: Tensor) -> Tensor:
         """See `Backbone.forward`."""
@@ -76,6 +84,10 @@ class CausalBackbone(Backbone):
         without_adapters(self.model).save_pretrained(folder / MODEL)
         save_file({name: part.detach().contiguous() for name, part in self.codes.state_dict().items()}, folder / CODES)
         self._reader.tokenizer.save(str(folder / "tokenizer.json"))
-        sizes = list(self.codes.vocabulary.level_sizes)
-        card = {"kind": "causal", "level_sizes": sizes, "prompt_tokens": self._reader.limit}
+        card = {
+            "kind": "causal",
+            "level_sizes": list(self.codes.vocabulary.level_sizes),
+            "prompt_tokens": self._reader.limit,
+            "history_length": self._reader.history_length,
+        }
         (folder / "generator.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")

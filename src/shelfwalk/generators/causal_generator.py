@@ -67,7 +67,10 @@ class CausalGenerator:
         codes = CodeTokens(model, tuple(int(size) for size in card["level_sizes"]), more=1)
         codes.load_state_dict(load_file(folder / CODES))
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        return cls(model, codes, PromptReader(tokenizer, codes.vocabulary, int(card["prompt_tokens"])))
+        # A shelf that an earlier version has built does not say it.
+        length = card.get("history_length")
+        reader = PromptReader(tokenizer, codes.vocabulary, int(card["prompt_tokens"]), history_length=length)
+        return cls(model, codes, reader)
 
     @property
     def level_sizes(self) -> tuple[int, ...]:

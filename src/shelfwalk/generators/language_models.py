@@ -22,6 +22,7 @@ from shelfwalk.generators.code_tokens import CodeTokens
 from shelfwalk.generators.settings import TrainingSettings
 
 _WANTED = ["*.json", "*.safetensors", "*.model", "*.txt"]
+_VOCABULARIES = ("tokenizer.json", "tekken.json", "vocab*", "*.model")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def load_language_model(name: str) -> LanguageModel:
     """Load a model and its tokenizer on the CPU in float32; raises UserError where it cannot be used."""
     folder = checked_language_model(name)
     kind = kind_of(folder)
-    return LanguageModel(load_weights(folder, kind), _tokenizer(folder), kind)
+    return LanguageModel(load_weights(folder, kind), load_tokenizer(folder), kind)
 
 
 def checked_language_model(name: str) -> Path:
@@ -108,13 +109,12 @@ def kind_of(folder: Path) -> Literal["seq2seq", "causal"]:
 
 def load_weights(folder: Path, kind: Literal["seq2seq", "causal"]) -> Any:
     """Load a folder's model on the CPU in float32; raises UserError if it is damaged."""
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig
+    from transformers import GenerationConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    loader = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
     try:
-        return loader.from_pretrained(
+        return loader_of(kind).from_pretrained(
             folder,
             local_files_only=True,
             use_safetensors=True,
@@ -123,21 +123,57 @@ def load_weights(folder: Path, kind: Literal["seq2seq", "causal"]) -> Any:
             generation_config=GenerationConfig(),
         )
     except Exception as error:  # Three libraries read the folder, each with errors of its own for a damaged one.
-        raise UserError(
-            f"The model in {folder} could not be loaded ({_first_line(error)}): save or download it again."
-        ) from error
+        raise _damaged(folder, error) from error
 
 
-def _tokenizer(folder: Path) -> Tokenizer:
+def without_weights(folder: Path, kind: Literal["seq2seq", "causal"]) -> Any:
+    """A folder's model as its settings alone describe it: all its modules on torch's meta device, with no number.
+
+    Raises UserError if its settings describe none.
+    """
+    try:
+        with torch.device("meta"):
+            return loader_of(kind).from_config(settings_of(folder), dtype=torch.float32, trust_remote_code=False)
+    except Exception as error:  # As when weights are loaded.
+        raise _damaged(folder, error) from error
+
+
+def settings_of(folder: Path) -> Any:
+    """A model's own settings, as transformers has them; raises its errors."""
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def loader_of(kind: Literal["seq2seq", "causal"]) -> Any:
+    """The class of transformers that makes models of a kind."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
+
+
+def _damaged(folder: Path, error: Exception) -> UserError:
+    return UserError(f"The model in {folder} could not be loaded ({_first_line(error)}): save or download it again.")
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Load a folder's tokenizer; raises UserError if there is none that can be used."""
     from transformers import AutoTokenizer
 
     try:
+        _refuse_no_vocabulary(folder)
         loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return loaded.backend_tokenizer
     except Exception as error:
         raise UserError(
             f"{folder} has no tokenizer that could be loaded ({_first_line(error)}): save it with the model."
         ) from error
+
+
+def _refuse_no_vocabulary(folder: Path) -> None:
+    """Raise FileNotFoundError: of nothing, transformers makes a tokenizer that knows no word."""
+    if not any(any(folder.glob(name)) for name in _VOCABULARIES):
+        raise FileNotFoundError("none of its files is a vocabulary")
 
 
 def _first_line(error: Exception) -> str:
@@ -173,37 +209,6 @@ def without_adapters(model: Any) -> Any:
             parent, _, own = name.rpartition(".")
             setattr(merged.get_submodule(parent), own, module.get_base_layer())
     return merged
-
-
-@torch.no_grad()
-def refuse_own_positions(model: Any) -> None:
-    """Raise UserError unless a causal model puts tokens where it is told, and lets them see what it is told.
-
-    Its beams stand side by side in one row; a model that counts positions itself would take them for one text.
-    """
-    was_training = model.training
-    model.eval()
-    words = model.get_input_embeddings().weight
-    # Three tokens in a row, and the same with a fourth between them that none sees.
-    text = words[[0, 1 % len(words), 2 % len(words)]][None]
-    apart = torch.cat((text[:, :2], text[:, :1], text[:, 2:]), dim=1)
-    seen = torch.ones(4, 4, dtype=torch.bool, device=words.device).tril()
-    seen[3, 2] = False
-    mask = torch.zeros(seen.shape, dtype=words.dtype, device=words.device)
-    mask = mask.masked_fill(~seen, torch.finfo(words.dtype).min)[None, None]
-    places = torch.tensor([[0, 1, 2, 2]], device=words.device)
-    try:
-        plain = model.base_model(inputs_embeds=text).last_hidden_state[:, -1]
-        told = model.base_model(inputs_embeds=apart, attention_mask=mask, position_ids=places).last_hidden_state[:, -1]
-        alike = torch.allclose(plain, told, rtol=1e-3, atol=1e-3 * float(plain.abs().max()))
-    except (TypeError, ValueError, RuntimeError):
-        alike = False
-    model.train(was_training)
-    if not alike:
-        raise UserError(
-            f"A {type(model).__name__} counts the positions of its tokens itself, so that it cannot walk several paths "
-            "at once: take a model like Llama or Qwen."
-        )
 
 
 def language_model_groups(model: Any, codes: CodeTokens, settings: TrainingSettings) -> list[dict[str, Any]]:

@@ -36,12 +36,20 @@ class Vocabulary:
 class PromptReader:
     """Prompts to token numbers."""
 
-    def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary, limit: int, most: int | None = None) -> None:
-        """`limit`: tokens read of a text. `most`: tokens of a whole prompt, where the model can read no more."""
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        vocabulary: Vocabulary,
+        limit: int,
+        most: int | None = None,
+        history_length: int | None = None,
+    ) -> None:
+        """`limit`: tokens read of a text. `most`: tokens of a whole prompt, where the model can read no more.
+        `history_length`: identifiers read of a history, the latest, 0 for none; all where not given."""
         # A copy of its own: what follows changes it.
         self.tokenizer: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
         self.tokenizer.no_padding()
-        self.vocabulary, self.most = vocabulary, most
+        self.vocabulary, self.most, self.history_length = vocabulary, most, history_length
         self.limit = limit if most is None else min(limit, most)
         self.tokenizer.enable_truncation(self.limit)
 
@@ -54,10 +62,16 @@ class PromptReader:
         read = [encoding.ids or [0] for encoding in encodings]
         if not prompts.histories.size:
             return read
-        histories = self._histories(prompts.histories)
+        histories = self._histories(self._read_of(prompts))
         return [self._within(history, text) for history, text in zip(histories, read, strict=True)]
 
-    def _histories(self, histories: npt.NDArray[np.int32]) -> list[list[int]]:
+    def _read_of(self, prompts: Prompts) -> npt.NDArray[np.integer]:
+        """What is read of histories: no more than the model has learned from, however many there are."""
+        if self.history_length is None:
+            return prompts.histories
+        return prompts.latest(self.history_length, len(self.vocabulary.level_sizes))
+
+    def _histories(self, histories: npt.NDArray[np.integer]) -> list[list[int]]:
         """[prompts, length, levels], the latest first → tokens, the latest last."""
         numbers = np.where(histories < 0, -1, histories + self.vocabulary.starts[:-1])[:, ::-1]
         return [[token for token in row if token >= 0] for row in numbers.reshape(len(numbers), -1).tolist()]

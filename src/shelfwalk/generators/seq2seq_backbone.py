@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shelfwalk.errors import UserError
 from shelfwalk.generators.backbone import Backbone
 from shelfwalk.generators.code_tokens import CodeTokens
 from shelfwalk.generators.decoder import level_loss
@@ -38,26 +37,27 @@ class Seq2SeqBackbone(Backbone):
     """A model whose decoder writes identifiers."""
 
     def __init__(
-        self, loaded: LanguageModel, level_sizes: tuple[int, ...], prompt_tokens: int, lora_rank: int | None = None
+        self,
+        loaded: LanguageModel,
+        level_sizes: tuple[int, ...],
+        prompt_tokens: int,
+        lora_rank: int | None = None,
+        history_length: int | None = None,
     ) -> None:
         """`prompt_tokens`: read of a text. `lora_rank`: train adapters of that rank, and the codes, alone.
+        `history_length`: identifiers read of a history, 0 for none; all of them where not given.
 
         Raises UserError if the model is of another family, or cannot have adapters.
         """
         super().__init__()
         parts = parts_of(loaded.model)
-        if parts is None:
-            raise UserError(
-                f"A {type(loaded.model).__name__} is no encoder-decoder of the T5 or BART families, "
-                "the only ones that can be searched with."
-            )
         self.model = loaded.model
         self.codes = CodeTokens(loaded.model, level_sizes)
         if lora_rank is not None:
             add_adapters(loaded.model, lora_rank)
         self._opening = parts.opening
         most = None if parts.encoder.positions is None else len(parts.encoder.positions)
-        self._reader = PromptReader(loaded.tokenizer, self.codes.vocabulary, prompt_tokens, most)
+        self._reader = PromptReader(loaded.tokenizer, self.codes.vocabulary, prompt_tokens, most, history_length)
 
     def forward(self, prompts: Prompts, codes: Tensor) -> Tensor:
         """See `Backbone.forward`."""
@@ -91,11 +91,9 @@ class Seq2SeqBackbone(Backbone):
         if codes.inputs.device.type != "cpu":
             merged, codes = copy.deepcopy(merged).cpu(), copy.deepcopy(codes).cpu()
         words = merged.get_input_embeddings().weight * codes.input_scale
-        parts = parts_of(merged)
-        assert parts is not None
         every = torch.cat((words, codes.inputs * codes.input_scale))
         heads = [codes.head(level) for level in range(len(codes.vocabulary.level_sizes))]
-        walk: Seq2SeqWalk = Seq2SeqWalk(parts, every, heads).eval()
+        walk: Seq2SeqWalk = Seq2SeqWalk(parts_of(merged), every, heads).eval()
         return walk
 
     def generator(self) -> Seq2SeqGenerator:

@@ -89,6 +89,7 @@ def export_seq2seq(walk: Seq2SeqWalk, reader: PromptReader, folder: Path) -> Non
         "words": reader.vocabulary.words,
         "prompt_tokens": reader.limit,
         "most_tokens": reader.most,
+        "history_length": reader.history_length,
         "layers": len(walk.layers),
         "inner": walk.inner,
     }

@@ -78,7 +78,9 @@ class Seq2SeqGenerator:
         card = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
         vocabulary = Vocabulary(int(card["words"]), tuple(int(size) for size in card["level_sizes"]))
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        reader = PromptReader(tokenizer, vocabulary, int(card["prompt_tokens"]), card["most_tokens"])
+        # A shelf that an earlier version has built does not say how much is read of a history.
+        limits = int(card["prompt_tokens"]), card["most_tokens"], card.get("history_length")
+        reader = PromptReader(tokenizer, vocabulary, *limits)
         return cls(_OnnxFunctions(folder, threads, int8=int8), reader, int(card["layers"]), int(card["inner"]))
 
     @property

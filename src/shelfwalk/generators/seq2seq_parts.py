@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shelfwalk.errors import UserError
+
 
 @dataclass(frozen=True)
 class Norm:
@@ -96,8 +98,8 @@ class Parts:
     opening: int
 
 
-def parts_of(model: Any) -> Parts | None:
-    """The parts of a model; None if it is of neither family. The tensors are the model's own."""
+def parts_of(model: Any) -> Parts:
+    """The parts of a model; the tensors are the model's own. Raises UserError if it is of neither family."""
     kind = type(model).__name__
     if kind in ("T5ForConditionalGeneration", "MT5ForConditionalGeneration"):
         return Parts(_t5_stack(model.encoder), _t5_stack(model.decoder), _opening(model.config))
@@ -105,7 +107,9 @@ def parts_of(model: Any) -> Parts | None:
         norm_first = kind.startswith("M")
         encoder, decoder = (_bart_stack(stack, norm_first) for stack in (model.model.encoder, model.model.decoder))
         return Parts(encoder, decoder, _opening(model.config))
-    return None
+    raise UserError(
+        f"A {kind} is no encoder-decoder of the T5 or BART families, the only ones that can be searched with."
+    )
 
 
 def _opening(config: Any) -> int:

@@ -23,6 +23,7 @@ from shelfwalk.generators.backbone import Backbone
 from shelfwalk.generators.examples import ExampleSource
 from shelfwalk.generators.settings import TrainingSettings
 from shelfwalk.generators.training import Trainer, TrainingReport
+from shelfwalk.processes import process_index
 
 _IDENTIFIERS = "identifiers.json"
 _SPEED = "speed.json"
@@ -65,8 +66,9 @@ class IdentifierCard:
         """Raise UserError where the checkpoints in `folder` are of other identifiers; otherwise say whose they are."""
         file = folder / _IDENTIFIERS
         if not file.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(file, json.dumps(asdict(self)))
+            if process_index() == 0:
+                folder.mkdir(parents=True, exist_ok=True)
+                write_whole(file, json.dumps(asdict(self)))
             return
         told = json.loads(file.read_text(encoding="utf-8"))
         if (tuple(told["level_sizes"]), told["digest"]) != (self.level_sizes, self.digest):
@@ -113,7 +115,7 @@ def _run(backbone: Backbone, stage: Stage, seed: int, folder: Path, progress: Pr
 
     report = Trainer(backbone, stage.examples, stage.settings, seed, folder).run(told)
     file = folder / _SPEED
-    if ran:
+    if ran and process_index() == 0:
         speed = ran * stage.settings.batch / (time.perf_counter() - started)
         write_whole(file, json.dumps(round(speed, 1)))
     return StageReport(stage.name, float(json.loads(file.read_text())) if file.is_file() else 0.0, report)

@@ -16,11 +16,12 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -62,6 +63,12 @@ class Trainer:
         self.seed = seed
         self.folder = folder
         self._accelerator = accelerator()
+        processes = self._accelerator.num_processes
+        if settings.batch % processes:
+            raise UserError(
+                f"{processes} processes cannot share batches of {settings.batch} examples evenly: make training.batch "
+                f"a multiple of {processes}."
+            )
         self._model = self._shared(backbone.to(self._accelerator.device))
         groups = backbone.parameter_groups(settings)
         self._peaks = [group["lr"] for group in groups]
@@ -200,7 +207,9 @@ def accelerator() -> Accelerator:
     bfloat16 = torch.cuda.is_bf16_supported() if on_gpu else bfloat16_is_faster()
     # A model's own head, in whose place codes have theirs, learns nothing.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(mixed_precision="bf16" if bfloat16 else "no", kwargs_handlers=[unused])
+    # The others wait while the first exports and settles what follows.
+    patient = InitProcessGroupKwargs(timeout=timedelta(days=1))
+    return Accelerator(mixed_precision="bf16" if bfloat16 else "no", kwargs_handlers=[unused, patient])
 
 
 def _schedule(step: int, steps: int, warm_up: int) -> float:

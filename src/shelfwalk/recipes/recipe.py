@@ -154,7 +154,9 @@ def load_recipe(name_or_file: str) -> Recipe:
         return parse_recipe(recipe_text(name_or_file), name_or_file)
     try:
         text = Path(name_or_file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise UserError(f"The recipe {name_or_file} is not UTF-8 text, as TOML has to be: save it as that.") from None
+    except OSError as error:
         raise UserError(f"The recipe {name_or_file} cannot be read ({type(error).__name__}): check the path.") from None
     return parse_recipe(text, name_or_file)
 
@@ -176,5 +178,9 @@ def _mistake(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"] if part not in _KINDS) or "recipe"
     if error["type"] == "extra_forbidden":
         return f"{place}: there is no such setting"
+    if error["type"] == "union_tag_not_found":
+        return f"{place}: it does not say of which kind it is: give kind"
+    if error["type"] == "union_tag_invalid":
+        return f"{place}.kind: there is no '{error['ctx']['tag']}', take one of {error['ctx']['expected_tags']}"
     message = error["msg"].removeprefix("Value error, ")
     return f"{place}: {message[0].lower()}{message[1:]}"

@@ -35,12 +35,18 @@ class BackboneFiles(Settings):
 
 
 def backbone_files(settings: GeneratorSettings) -> BackboneFiles | None:
-    """The files of the recipe's language model, if it has one; raises UserError if that cannot be one of ours."""
+    """The files of the recipe's language model, if it has one; raises UserError if that cannot be one of ours.
+
+    Of its weights none is loaded: what a build would refuse of them after minutes is refused by what describes them.
+    """
     if settings.backbone is None:
         return None
     from shelfwalk.generators.language_models import checked_language_model, language_model_sha256
+    from shelfwalk.generators.unfit_models import refuse_unfit
 
-    return BackboneFiles(sha256=language_model_sha256(checked_language_model(settings.backbone)))
+    folder = checked_language_model(settings.backbone)
+    refuse_unfit(folder, settings.lora_rank)
+    return BackboneFiles(sha256=language_model_sha256(folder))
 
 
 def _default(build: Build, dimensions: int, level_sizes: tuple[int, ...]) -> Backbone:
@@ -61,4 +67,5 @@ def _named(settings: GeneratorSettings, level_sizes: tuple[int, ...]) -> Backbon
     assert settings.backbone is not None
     loaded = load_language_model(settings.backbone)
     kind = Seq2SeqBackbone if loaded.kind == "seq2seq" else CausalBackbone
-    return kind(loaded, level_sizes, settings.prompt_tokens or PROMPT_TOKENS, settings.lora_rank)
+    tokens = settings.prompt_tokens or PROMPT_TOKENS
+    return kind(loaded, level_sizes, tokens, settings.lora_rank, settings.history_length or 0)

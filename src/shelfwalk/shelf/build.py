@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from shelfwalk.recipes.recipe import Recipe
 from shelfwalk.settings import Settings
-from shelfwalk.shelf.steps import StepResult, Steps
+from shelfwalk.shelf.steps import AwaitedSteps, StepResult, Steps
 
 Progress = Callable[[str, int, int], None]
 """Told of (what is being done, parts done, parts in all)."""
@@ -29,7 +29,7 @@ class Build:
     seed: int
     threads: int
     progress: Progress
-    steps: Steps
+    steps: Steps | AwaitedSteps
     seconds: dict[str, float] = field(default_factory=dict)
 
     def step(

@@ -18,6 +18,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ LOCK = "lock"
 
 _GENERATION_NAME = re.compile(r"[0-9]{6,}")
 _REMOVED = ".removed-"
+_NAME_A_SHELF = "give the folder that shelfwalk build --out made"
 
 
 @dataclass(frozen=True)
@@ -127,14 +129,17 @@ def publish(shelf: Path, staging: Path, recipe: Mapping[str, Any], facts: Mappin
 
 def current_generation(shelf: Path) -> Path:
     """Return the folder of the current generation; UserError where there is no (finished, undamaged) shelf."""
+    if not shelf.exists():
+        command = f"shelfwalk build --out {shlex.quote(str(shelf))}"
+        raise UserError(f"{shelf}: there is no shelf here: build one with {command}.")
     if not shelf.is_dir():
-        kind = "a file, not a shelf" if shelf.exists() else "there is no shelf here"
-        raise UserError(f"{shelf}: {kind}: build one with shelfwalk build --out {shelf}.")
+        raise UserError(f"{shelf}: a file, not a shelf: {_NAME_A_SHELF}.")
     try:
         name = (shelf / CURRENT).read_text(encoding="utf-8", errors="replace").strip()
     except (FileNotFoundError, IsADirectoryError):
         unfinished = (shelf / LOCK).exists()
-        kind = "this shelf was never finished: run its build again" if unfinished else "a folder, but not a shelf"
+        foreign = f"a folder, but not a shelf: {_NAME_A_SHELF}"
+        kind = "this shelf was never finished: run its build again" if unfinished else foreign
         raise UserError(f"{shelf}: {kind}.") from None
     folder = shelf / GENERATIONS / name
     if not _GENERATION_NAME.fullmatch(name) or not folder.is_dir():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shelfwalk.encoders.onnx import EncoderCard, OnnxTextEncoder
+from shelfwalk.processes import process_index
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
 from shelfwalk.shelf.identifier_step import open_trie
@@ -25,7 +26,10 @@ WITHOUT_STAGES = "pairs"
 
 
 def train_generator(build: Build, inputs: GeneratorInputs, folder: Path, checkpoints: Path) -> dict[str, Any]:
-    """Train the decoder, and the encoder where the recipe says so, and export both."""
+    """Train the decoder, and the encoder where the recipe says so, and export both.
+
+    Of several processes all train, and the first alone writes and has facts to tell.
+    """
     import torch
 
     from shelfwalk.generators.stages import IdentifierCard, run_stages
@@ -35,7 +39,7 @@ def train_generator(build: Build, inputs: GeneratorInputs, folder: Path, checkpo
     torch.manual_seed(build.seed)
     sizes = tuple(inputs.identifiers.facts["level_sizes"])
     backbone = make_backbone(build, inputs.vectors.items().shape[1], sizes)
-    made = StageExamples(build, inputs, checkpoints / "examples", texts=backbone.reads_texts)
+    made = StageExamples(build, inputs, checkpoints / f"examples-{process_index()}", texts=backbone.reads_texts)
     identifiers = IdentifierCard.of(made.codes, sizes)
 
     def progress(stage: Stage, step: int, loss: float, speed: float) -> None:
@@ -44,6 +48,8 @@ def train_generator(build: Build, inputs: GeneratorInputs, folder: Path, checkpo
         build.progress(told, step, stage.settings.steps)
 
     reports = run_stages(backbone, _stages(build, made), identifiers, build.seed, checkpoints, progress)
+    if process_index():
+        return {}
     build.progress("Exporting the generator", 0, 1)
     backbone.export(folder / layout.GENERATOR)
     encoder = _export_encoder(backbone, inputs.text_encoder, folder / layout.GENERATOR_ENCODER)

@@ -23,8 +23,6 @@ from shelfwalk.channels.pair_features import MATCH_FEATURE, PairFeatures
 from shelfwalk.channels.relevance_ranker import IdentifierMatch, RelevanceFeatures
 from shelfwalk.data.asked_queries import asked_queries
 from shelfwalk.data.labelled_pairs import LabelledPairs, labelled_by_judgements, labelled_by_log
-from shelfwalk.encoders.onnx import OnnxTextEncoder
-from shelfwalk.encoders.two_tower import Tower, TowerTextEncoder
 from shelfwalk.errors import UserError
 from shelfwalk.ranking.query_identifiers import QueryCache, QueryIdentifiers, most_frequent
 from shelfwalk.ranking.ranker_settings import RankerSettings
@@ -32,6 +30,7 @@ from shelfwalk.ranking.relevance_model import train_relevance_model
 from shelfwalk.shelf import layout
 from shelfwalk.shelf.build import Build
 from shelfwalk.shelf.pair_step import TrainingPairs, read_pairs
+from shelfwalk.shelf.query_encoder import open_query_encoder
 from shelfwalk.shelf.ranker_files import SavedRanker, tokenizer_name
 from shelfwalk.shelf.steps import StepResult
 from shelfwalk.shelf.training_tables import TrainingTables
@@ -141,14 +140,13 @@ def _fill_cache(build: Build, match: IdentifierMatch, inputs: RankerInputs, path
     """Predict the identifiers of the log's frequent queries and write them; how many there are."""
     assert inputs.events is not None
     frequent = most_frequent(asked_queries(inputs.events)["user_query"], match.settings.cached_queries)
-    encoder = OnnxTextEncoder(inputs.text_vectors.folder / layout.TEXT_ENCODER, build.threads)
-    tower = inputs.vectors.of_items.folder / layout.QUERY_TOWER
-    reader = TowerTextEncoder(encoder, Tower.open(tower)) if tower.is_dir() else encoder
+    towers = inputs.vectors.of_items.folder
+    encoder = open_query_encoder(inputs.text_vectors.folder, towers, inputs.vectors.items(), build.threads)
     advance = build.advancing("Filling the cache of queries", len(frequent))
     found: list[QueryIdentifiers] = []
     for start in range(0, len(frequent), _AT_ONCE):
         texts = frequent[start : start + _AT_ONCE]
-        found += match.live([Request(*one) for one in zip(texts, reader.encode(texts), strict=True)])
+        found += match.live([Request(*one) for one in zip(texts, encoder.encode(texts), strict=True)])
         advance(len(texts))
     if not found:
         return 0

@@ -133,16 +133,20 @@ class Shelf:
     def build(
         items: str | Path | pa.Table,
         out: str | Path,
-        recipe: str | Recipe = "rqkmeans",
+        recipe: str | Path | Recipe = "rqkmeans",
         **settings: Any,
     ) -> Shelf:
-        """Build a shelf at `out` and open it; see `shelfwalk.shelf.building.build_shelf` for the settings."""
+        """Build a shelf at `out` and open it; see `shelfwalk.shelf.building.build_shelf` for the settings.
+
+        `recipe`: a recipe, its name or its .toml file. Raises UserError as that.
+        """
         from shelfwalk.data.readers import read_items
         from shelfwalk.recipes.recipe import load_recipe
         from shelfwalk.shelf.building import build_shelf
 
+        chosen = load_recipe(str(recipe)) if isinstance(recipe, str | Path) else recipe
         table = _checked_items(items) if isinstance(items, pa.Table) else read_items(Path(items)).table
-        build_shelf(table, load_recipe(recipe) if isinstance(recipe, str) else recipe, Path(out), **settings)
+        build_shelf(table, chosen, Path(out), **settings)
         return Shelf.open(out)
 
     def search(
@@ -202,6 +206,13 @@ class Shelf:
     def has_ranker(self) -> bool:
         """Whether a relevance model can reorder its fused list."""
         return "ranker" in self.recorded
+
+    @property
+    def reads_history(self) -> bool:
+        """Whether what a shopper had chosen before can change an answer."""
+        parts = [self.recipe.get(name) or {} for name in ("shopper_tower", "generator")]
+        weight = (self.recipe.get("generative") or {}).get("history_weight")
+        return bool(weight) or any(part.get("history_length") for part in parts)
 
     @property
     def is_generative(self) -> bool:
@@ -292,7 +303,7 @@ class Shelf:
     def _tower_facts(self) -> list[tuple[str, str]]:
         report = self.recorded["two_tower"]
         found = max([report["recall_before"], *report["recalls"]])
-        return [("two towers", f"held-out recall at 100 from {report['recall_before']:.3f} to {found:.3f}")]
+        return [("two towers", f"held-out recall from {report['recall_before']:.3f} to {found:.3f}")]
 
     def _identifier_facts(self) -> list[tuple[str, str]]:
         facts, diagnosis = self.recorded, self.recorded["tokenizer"]
@@ -354,16 +365,9 @@ class Shelf:
     @cached_property
     def encoder(self) -> TextEncoder:
         """The text encoder of queries: the pretrained one, with a query tower on top where the shelf has one."""
-        from shelfwalk.encoders.onnx import OnnxTextEncoder
-        from shelfwalk.encoders.shopper_tower import ShopperTextEncoder, ShopperTower
-        from shelfwalk.encoders.two_tower import Tower, TowerTextEncoder
+        from shelfwalk.shelf.query_encoder import open_query_encoder
 
-        encoder = OnnxTextEncoder(self.folder / layout.TEXT_ENCODER, self._threads)
-        of_shoppers = self.folder / layout.SHOPPER_TOWER
-        if of_shoppers.is_dir():
-            return ShopperTextEncoder(encoder, ShopperTower.open(of_shoppers), self.vectors)
-        tower = self.folder / layout.QUERY_TOWER
-        return TowerTextEncoder(encoder, Tower.open(tower)) if tower.is_dir() else encoder
+        return open_query_encoder(self.folder, self.folder, self.vectors, self._threads)
 
     @cached_property
     def bm25(self) -> Bm25Channel:

@@ -5,6 +5,8 @@ fill a folder. Out: one folder a step, with its facts in `step.json`. A step app
 or not at all; it is taken over from an earlier run only where the fingerprint, its own name and all steps before it
 are the same. Everything else that earlier runs left is discarded before the first step that runs anew, so no step ever
 stands on a newer one.
+
+Where several processes build together, one runs the steps and the others wait for each, but for those that they share.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import hashlib
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +29,7 @@ RECORD = "step.json"
 _STEP_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _UNFINISHED = ".tmp"
 _PARTIAL = ".partial"
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,33 @@ class StepResult:
     reused: bool
 
 
+class _Chain:
+    """The steps so far, each named by a digest of itself and of all before it."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self.finished: list[str] = []
+        self._last = hashlib.sha256(fingerprint.encode()).hexdigest()
+
+    def next(self, name: str, settings: str) -> str:
+        """The digest of the step to come; raises ValueError for a bad or repeated name."""
+        if not _STEP_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no step name: use letters, digits, - and _")
+        if name in self.finished:
+            raise ValueError(f"the step {name!r} has run already in this build")
+        return hashlib.sha256(f"{self._last} {name} {settings}".encode()).hexdigest()
+
+    def finish(self, name: str, digest: str) -> None:
+        """Go on to the step after this one."""
+        self._last = digest
+        self.finished.append(name)
+
+
 class Steps:
     """The steps of one build, run in order inside `folder`, which is created and should hold nothing else."""
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self.folder = folder
-        self._chain = hashlib.sha256(fingerprint.encode()).hexdigest()
-        self._finished: list[str] = []
+        self._chain = _Chain(fingerprint)
         folder.mkdir(parents=True, exist_ok=True)
 
     def run(self, name: str, function: Callable[[Path], Mapping[str, Any]], settings: str = "") -> StepResult:
@@ -55,15 +79,14 @@ class Steps:
         the path. Whatever it raises passes through and leaves the step undone. Raises ValueError for a bad or repeated
         name, for a step that writes `step.json` itself and for NaN in the facts; TypeError for facts that are no JSON.
         """
-        chain = self._next(name, settings)
+        chain = self._chain.next(name, settings)
         facts = _facts(self.folder / name, chain)
         reused = facts is not None
         if facts is None:
             self._discard_stale(name, chain)
             facts = self._execute(name, chain, function)
         self._discard(self.folder / f"{name}{_PARTIAL}")
-        self._chain = chain
-        self._finished.append(name)
+        self._chain.finish(name, chain)
         return StepResult(name, self.folder / name, facts, reused)
 
     def partial(self, name: str, settings: str = "") -> Path:
@@ -73,19 +96,12 @@ class Steps:
         goes when the step is done. The step itself must write each checkpoint whole or not at all. Raises ValueError
         for a bad or repeated name.
         """
-        chain = self._next(name, settings)
+        chain = self._chain.next(name, settings)
         path = self.folder / f"{name}{_PARTIAL}"
         if _facts(path, chain) is None:
             self._discard(path)
             self._appear(path, chain, {})
         return path
-
-    def _next(self, name: str, settings: str) -> str:
-        if not _STEP_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no step name: use letters, digits, - and _")
-        if name in self._finished:
-            raise ValueError(f"the step {name!r} has run already in this build")
-        return hashlib.sha256(f"{self._chain} {name} {settings}".encode()).hexdigest()
 
     def _execute(self, name: str, chain: str, function: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
         work = self.folder / f"{name}{_UNFINISHED}"
@@ -109,7 +125,7 @@ class Steps:
     def _discard_stale(self, name: str, chain: str) -> None:
         """Remove all that does not belong to this build so far; only the checkpoints of the step to come stay."""
         for path in sorted(self.folder.iterdir()):
-            if path.name in self._finished or not path.is_dir():
+            if path.name in self._chain.finished or not path.is_dir():
                 continue
             own_checkpoints = path.name == f"{name}{_PARTIAL}" and _facts(path, chain) is not None
             ours = path.name == name or path.suffix in (_UNFINISHED, _PARTIAL) or (path / RECORD).exists()
@@ -124,6 +140,43 @@ class Steps:
         if path.exists():
             # Renamed first, lest a removal that is cut short leaves half a step with a valid record.
             shutil.rmtree(path.rename(doomed))
+
+
+class AwaitedSteps:
+    """The steps of a build that another process runs: this one waits for each, and takes its part in the `shared` ones.
+
+    It writes nothing by itself. Where the other process fails, whoever started both has to end this one.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, shared: frozenset[str]) -> None:
+        self.folder = folder
+        self._chain = _Chain(fingerprint)
+        self._shared = shared
+
+    def run(self, name: str, function: Callable[[Path], Mapping[str, Any]], settings: str = "") -> StepResult:
+        """The step `name`, as the other process leaves it.
+
+        Of a shared step that is not finished yet, `function` is called when the other process is about to run it.
+        """
+        chain = self._chain.next(name, settings)
+        to_join = name in self._shared
+        while (facts := _facts(self.folder / name, chain)) is None:
+            if to_join and _facts(self.partial(name), chain) is not None:
+                function(self.folder / f"{name}{_UNFINISHED}")
+                to_join = False
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        self._chain.finish(name, chain)
+        return StepResult(name, self.folder / name, facts, reused=True)
+
+    def partial(self, name: str, settings: str = "") -> Path:
+        """The folder of the checkpoints of step `name`."""
+        return self.folder / f"{name}{_PARTIAL}"
+
+
+def finished_steps(folder: Path) -> set[str]:
+    """The names of the finished steps in `folder`, of whatever build."""
+    records = folder.glob(f"*/{RECORD}")
+    return {record.parent.name for record in records if record.parent.suffix != _PARTIAL}
 
 
 def _facts(folder: Path, chain: str) -> dict[str, Any] | None:

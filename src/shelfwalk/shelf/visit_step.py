@@ -39,18 +39,22 @@ def learns_from_shoppers(recipe: Recipe) -> bool:
 
 
 def refuse_unfit_log(recipe: Recipe, events: pa.Table | None) -> None:
-    """Raise UserError, before anything takes long, where a recipe learns from shoppers and the log does not serve.
+    """Raise UserError, before anything takes long, where a recipe reads shoppers' histories and the log does not serve.
 
-    It must be there, tell shoppers apart, and be of the past: histories go by its times.
+    It must tell shoppers apart and be of the past, as histories go by its times; and be there for a training stage.
     """
-    if not learns_from_shoppers(recipe):
-        return
-    if events is None:
+    of_towers = recipe.shopper_tower is not None and recipe.shopper_tower.history_length > 0
+    if learns_from_shoppers(recipe) and events is None:
         raise UserError(
             f"The recipe {recipe.name} has a training stage on shoppers, and there is no search log: give one, or take "
             "the stage out of training.stages."
         )
-    refuse_anonymous(events)
+    if events is not None and (of_towers or learns_from_shoppers(recipe)):
+        refuse_anonymous(events)
+        _refuse_future(events)
+
+
+def _refuse_future(events: pa.Table) -> None:
     latest = datetime.now(UTC) + _CLOCKS_DIFFER
     later = pc.indices_nonzero(pc.greater(events["timestamp"], pa.scalar(latest, TIMESTAMP_TYPE)))
     if len(later):

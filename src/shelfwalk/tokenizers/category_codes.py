@@ -59,7 +59,7 @@ class CategoryCodes:
                 f"At depth {candidate} the category tree has {len(found):,} categories, but level 1 of the"
                 f" identifiers has {codes:,} codes: raise the first of level_sizes, or lower category_depth."
             )
-        _refuse_one_for_all(found, items.num_rows, candidate)
+        _refuse_one_for_all(found, candidate)
         return cls(candidate, tuple(tuple(path.split(_BETWEEN)) for path in sorted(found)), deepest)
 
     def __len__(self) -> int:
@@ -84,11 +84,13 @@ def _joined(column: pa.ListArray, depth: int) -> pa.StringArray:
     return pc.fill_null(pc.binary_join(pc.list_slice(column, 0, depth), _BETWEEN), "")
 
 
-def _refuse_one_for_all(counts: dict[str, int], items: int, depth: int) -> None:
-    largest = max(counts, key=lambda path: counts[path])
-    if counts[largest] >= MOST_OF_ONE * items and items > 1:
+def _refuse_one_for_all(counts: dict[str, int], depth: int) -> None:
+    # Items without a category count for none: they get the code of one that is there.
+    largest, known = max(counts, key=lambda path: counts[path]), sum(counts.values())
+    if counts[largest] >= MOST_OF_ONE * known and known > 1:
         raise UserError(
-            f"{counts[largest]:,} of {items:,} items have the one category {largest.replace(_BETWEEN, ' > ')} at depth"
-            f" {depth}, so level 1 of the identifiers would tell hardly any apart: raise category_depth if the"
-            " categories go deeper, or set force_category to false in the recipe's tokenizer."
+            f"{counts[largest]:,} of {known:,} items with a category have the one category"
+            f" {largest.replace(_BETWEEN, ' > ')} at depth {depth}, so level 1 of the identifiers would tell hardly any"
+            " apart: raise category_depth if the categories go deeper, or set force_category to false in the recipe's"
+            " tokenizer."
         )

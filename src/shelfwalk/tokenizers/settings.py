@@ -133,6 +133,14 @@ class CqSidSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _the_depth_is_of_a_forced_category(self) -> Self:
+        if self.category_depth is not None and not self.force_category:
+            raise PydanticCustomError(
+                "category", "category_depth is of level 1's categories: set force_category to true, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _every_weight_has_something_to_weigh(self) -> Self:
         if self.category_contrast and not self.force_category:
             raise PydanticCustomError(
