@@ -24,6 +24,7 @@ from shelfwalk.commands.experiment import experiment
 from shelfwalk.commands.market import market
 from shelfwalk.commands.options import ColumnOption, column_mapping
 from shelfwalk.errors import UserError
+from shelfwalk.processes import process_index
 from shelfwalk.shelf.seeds import MOST_SEED
 
 application = typer.Typer(
@@ -95,6 +96,8 @@ def build(
     from shelfwalk.recipes.recipe import load_recipe
     from shelfwalk.tables_from_files import TableFiles
 
+    # The first of several processes tells for all.
+    quiet = quiet or process_index() > 0
     chosen = load_recipe(recipe)
     if encoder is not None:
         chosen = chosen.model_copy(update={"encoder": chosen.encoder.model_copy(update={"model": str(encoder)})})

@@ -37,15 +37,17 @@ def started(command: list[str], rank: int, port: int) -> subprocess.Popen[str]:
     )
 
 
-def built_by_two(command: list[str]) -> None:
+def built_by_two(command: list[str]) -> list[str]:
+    """Build, and return what each of the two has said."""
     port = _free_port()
     running = [started(command, rank, port) for rank in (0, 1)]
     try:
-        errors = [process.communicate(timeout=LIMIT)[1] for process in running]
+        said = ["".join(process.communicate(timeout=LIMIT)) for process in running]
     finally:
         for process in running:
             process.kill()
-    assert [process.returncode for process in running] == [0, 0], errors
+    assert [process.returncode for process in running] == [0, 0], said
+    return said
 
 
 class Together:
@@ -137,8 +139,11 @@ def test_two_processes_build_a_shelf_in_stages_and_find_it_built(
     recipe, out = tmp_path / "staged.toml", tmp_path / "my.shelf"
     recipe.write_text(text.replace("steps = 40", "steps = 20") + STAGES, encoding="utf-8")
     command = ["build", "--items", str(small_shop.items_file), "--events", str(write_log(tmp_path)), "--recipe"]
-    command += [str(recipe), "--out", str(out), "--threads", "1", "--quiet"]
-    built_by_two(command)
+    command += [str(recipe), "--out", str(out), "--threads", "1"]
+    first, other = built_by_two(command)
+    assert "Published" in first
+    assert "Published" not in other
+    assert "Training" not in other
     shelf = Shelf.open(out)
     assert [stage["steps"] for stage in shelf.recorded["stages"]] == [10, 20, 30]
     assert len(shelf.search(next(iter(KINDS)), 5, "generative").results) == 5
