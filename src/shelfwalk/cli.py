@@ -173,8 +173,6 @@ def search(
         opened, choice = opened.within(within)
         kept = "most searches take at most" if choice.fits else "none keeps to that time, the narrowest takes"
         print(f"Beam {choice.width}: {kept} {choice.milliseconds:.1f} ms on this machine now.", file=sys.stderr)
-    if shopper_history and not opened.reads_history:
-        print(f"Recipe {opened.recipe['name']} reads no history: --shopper-history changes nothing.", file=sys.stderr)
     item_filter = opened.filters.matching(in_stock, path, brand or (), price_from, price_to)
     if item_filter is not None and not item_filter.count:
         raise UserError(
@@ -184,6 +182,8 @@ def search(
     answer = opened.search(
         _readable(query), k, channel, item_filter=item_filter, shopper=shopper, explain=explain or as_json
     )
+    if shopper and not opened.reads_history:
+        print(f"Recipe {opened.recipe['name']} reads no history: --shopper-history changes nothing.", file=sys.stderr)
     if as_json:
         _print_json(asdict(answer))
         return

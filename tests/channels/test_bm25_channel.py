@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -49,7 +49,6 @@ def slow_score(query: str, row: int, documents: list[list[str]], k1: float, b: f
     return score
 
 
-@settings(deadline=None)
 @given(texts=TEXTS, query=QUERIES, k=st.integers(1, 15), k1=st.sampled_from([0.0, 0.9, 1.5]), b=st.floats(0, 1))
 def test_hits_are_the_best_items_by_the_formula(texts: list[str], query: str, k: int, k1: float, b: float) -> None:
     documents = [text.split() for text in texts]
@@ -108,7 +107,6 @@ def test_words_in_another_script_are_found() -> None:
     assert search(build("кабель usb", "шнур", "手机壳 黑色"), "黑色").rows.tolist() == [2]
 
 
-@settings(deadline=None)
 @given(texts=TEXTS, queries=st.lists(QUERIES, min_size=1, max_size=4))
 def test_an_opened_index_answers_as_the_one_that_was_saved(
     texts: list[str], queries: list[str], tmp_path_factory: pytest.TempPathFactory
@@ -160,7 +158,6 @@ def test_evidence_names_the_words_of_the_query_that_the_item_has() -> None:
     assert (second.rank, second.identifier, second.probability) == (2, None, None)
 
 
-@settings(deadline=None)
 @given(texts=TEXTS, query=QUERIES)
 def test_word_shares_weigh_the_words_of_the_query_by_their_rarity(texts: list[str], query: str) -> None:
     documents = [text.split() for text in texts]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.channels.channel import Request
@@ -20,7 +20,6 @@ def whole_numbers(seed: int, *shape: int) -> npt.NDArray[np.float32]:
     return np.random.default_rng(seed).integers(-2, 3, shape).astype(np.float32)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), items=st.integers(1, 700), k=st.sampled_from([1, 2, 7, 99, 100, 101, 300, 1_000]))
 def test_hits_are_the_largest_dot_products_with_the_smaller_row_first(seed: int, items: int, k: int) -> None:
     vectors, query = whole_numbers(seed, items, 5), whole_numbers(seed + 1, 5)
@@ -32,7 +31,6 @@ def test_hits_are_the_largest_dot_products_with_the_smaller_row_first(seed: int,
     assert (hits.rows.dtype, hits.scores.dtype) == (np.int64, np.float32)
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     items=st.integers(1, 300),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.channels.channel import Evidence, Hits
@@ -28,7 +28,6 @@ def hits_of(lists: Mapping[str, Sequence[int]]) -> dict[str, Hits]:
     return {name: hits(name, rows) for name, rows in lists.items()}
 
 
-@settings(deadline=None)
 @given(lists=LISTS, weights=WEIGHTS, k=st.integers(1, 40))
 def test_fused_hits_are_those_of_added_reciprocal_ranks(
     lists: dict[str, list[int]], weights: dict[str, float], k: int
@@ -76,7 +75,6 @@ def test_evidence_names_every_channel_that_found_the_item_and_its_rank() -> None
     assert fused.evidence(1).reason == "dense rank 1"
 
 
-@settings(deadline=None)
 @given(lists=LISTS, names=st.lists(st.sampled_from(NAMES), unique=True), row=st.integers(0, 30))
 def test_evidence_of_a_row_is_that_of_the_channels_that_found_it(
     lists: dict[str, list[int]], names: list[str], row: int

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.channels.channel import Request
@@ -145,7 +145,6 @@ class Shop:
         return float(self.vectors[row] @ self.request.vector) + path_weight * share + word_weight * words
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     items=st.integers(1, 40),
@@ -172,7 +171,6 @@ def test_of_equal_scores_the_smaller_row_comes_first() -> None:
     assert shop.channel(beam=WIDE).search(shop.request, 4).rows.tolist() == [0, 1, 2, 3]
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), items=st.integers(1, 40), beam=st.integers(1, WIDE))
 def test_only_items_of_the_generated_clusters_are_found_and_all_of_them(seed: int, items: int, beam: int) -> None:
     shop = Shop.of(seed, items)
@@ -189,7 +187,6 @@ def test_the_beam_asked_for_takes_the_place_of_the_settings() -> None:
     assert channel.generate([shop.request], 5).codes.shape == (1, 5, 2)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), items=st.integers(1, 40), beam=st.integers(1, WIDE))
 def test_without_a_constraint_the_most_probable_paths_are_found_whether_items_have_them(
     seed: int, items: int, beam: int
@@ -220,7 +217,6 @@ def test_items_are_taken_to_the_end_of_the_cluster_that_is_enough() -> None:
     assert sorted(second.rows.tolist()) == sorted(clusters[0] + clusters[1])
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), items=st.integers(1, 40), share=st.sampled_from([0.0, 0.1, 0.5, 1.0]))
 def test_a_filter_takes_items_away_and_changes_no_score(seed: int, items: int, share: float) -> None:
     shop = Shop.of(seed, items)
@@ -233,7 +229,6 @@ def test_a_filter_takes_items_away_and_changes_no_score(seed: int, items: int, s
     assert hits.scores == pytest.approx(everything.scores[kept], abs=1e-6)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), beam=st.integers(1, 4))
 def test_no_beam_is_spent_on_a_path_that_a_filter_empties(seed: int, beam: int) -> None:
     shop = Shop.of(seed, 40)
@@ -293,7 +288,6 @@ class ListeningGenerator(TableGenerator):
         return super().encode(prompts)
 
 
-@settings(deadline=None)
 @given(
     histories=st.lists(st.lists(st.integers(-1, 25), max_size=6), min_size=1, max_size=4),
     missing=st.integers(0, 18),
@@ -318,7 +312,6 @@ def test_the_generator_is_told_the_identifiers_of_each_shoppers_history(
     assert told.dtype == np.int32
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), history=st.lists(st.integers(0, 25), max_size=6), weight=st.floats(0.01, 2))
 def test_what_the_shopper_chose_before_gains_the_weight_and_nothing_else_does(
     seed: int, history: list[int], weight: float
@@ -400,7 +393,6 @@ def test_a_cluster_is_named_by_its_commonest_leaf_category_and_brand(rows: list[
     assert ClusterLabels(items).of(np.array(rows)) == label
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), items=st.integers(1, 40), beam=st.integers(1, WIDE), budget=st.integers(1, 50))
 def test_the_published_order_is_the_beam_and_then_efficiency_up_to_the_budget(
     seed: int, items: int, beam: int, budget: int

@@ -13,7 +13,7 @@ from shelfwalk.constraints.any_codes import AnyCodes
 from shelfwalk.constraints.trie import Trie
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.randoms())
 def test_it_is_walked_as_the_trie_of_all_combinations(sizes: list[int], random: object) -> None:
     everything = np.array(list(product(*map(range, sizes))), np.int32)

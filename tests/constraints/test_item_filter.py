@@ -47,7 +47,7 @@ def assert_lets_through(item_filter: ItemFilter, rows: list[Row], wanted: Callab
     assert item_filter.count == len(item_filter.rows)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ROWS, st.lists(NAMES, max_size=4), NAMES, st.sets(NAMES))
 def test_columns_are_filtered_as_a_loop_would(rows: list[Row], path: list[str], name: str, names: set[str]) -> None:
     columns = FilterColumns(table_of(rows))
@@ -64,7 +64,7 @@ def test_columns_are_filtered_as_a_loop_would(rows: list[Row], path: list[str], 
         )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ROWS, st.none() | st.floats(0, 100), st.none() | st.floats(0, 100))
 def test_a_price_band_holds_its_ends_and_nothing_without_a_price(
     rows: list[Row], low: float | None, high: float | None
@@ -76,7 +76,7 @@ def test_a_price_band_holds_its_ends_and_nothing_without_a_price(
     assert_lets_through(FilterColumns(table_of(rows)).price_between(low, high), rows, wanted)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.booleans(), max_size=9), st.lists(st.booleans(), max_size=9))
 def test_filters_combine_and_what_lies_beyond_one_does_not_pass_it(one: list[bool], other: list[bool]) -> None:
     first, second = ItemFilter(np.array(one, bool)), ItemFilter(np.array(other, bool))

@@ -43,7 +43,7 @@ def plain_of(identifiers: dict[int, list[int]], allowed: list[int] | None = None
     return plain_trie(codes, allowed, list(identifiers))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32), st.booleans())
 def test_after_any_changes_it_is_as_if_built_anew(seed: int, several_lengths: bool) -> None:
     random = np.random.default_rng(seed)

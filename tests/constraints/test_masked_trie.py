@@ -26,7 +26,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 # The fixture holds for all examples of a test.
-SETTINGS = settings(max_examples=150, deadline=None)
+SETTINGS = settings(max_examples=150)
 
 
 @pytest.mark.usefixtures("way")
@@ -51,7 +51,7 @@ def test_offers_a_path_exactly_if_an_allowed_item_lies_under_it() -> None:
     check()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(catalogues(), st.integers(0, 2**32), SHARES)
 def test_both_ways_find_the_same_nodes(codes: Codes, seed: int, share: float) -> None:
     trie, item_filter = Trie.build(codes), some_rows(seed, share, len(codes))
@@ -62,7 +62,7 @@ def test_both_ways_find_the_same_nodes(codes: Codes, seed: int, share: float) ->
         assert scanned.tolist() == alive_nodes(trie, item_filter).tolist()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(catalogues(), st.integers(0, 2**32), SHARES, st.data())
 def test_refuses_tokens_that_lead_to_filtered_items_only(
     codes: Codes, seed: int, share: float, data: st.DataObject
@@ -76,7 +76,7 @@ def test_refuses_tokens_that_lead_to_filtered_items_only(
             narrowed.advance(state_of(narrowed, prefix), np.array([token], np.int32))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(catalogues(), st.integers(0, 2**32), SHARES, SHARES)
 def test_narrowing_twice_is_narrowing_by_both(codes: Codes, seed: int, first: float, second: float) -> None:
     one, other = some_rows(seed, first, len(codes)), some_rows(seed + 1, second, len(codes))

@@ -17,7 +17,7 @@ from shelfwalk.constraints.trie import Trie
 from shelfwalk.errors import UserError
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(catalogues(), st.randoms(use_true_random=False))
 def test_rows_say_what_the_trie_holds_and_make_it_again(codes: Codes, random: object) -> None:
     rows = np.random.default_rng(len(codes)).permutation(100)[: len(codes)]

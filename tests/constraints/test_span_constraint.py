@@ -41,7 +41,7 @@ def walk(constraint: SpanConstraint) -> list[tuple[Span, int]]:
 
 
 @KINDS
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(documents=document_lists(), longest=st.integers(1, 4))
 def test_the_paths_are_the_spans_that_occur_each_once(kind: Kind, documents: list[Span], longest: int) -> None:
     plain = PlainSpans(documents)

@@ -44,7 +44,7 @@ def places_of(index: SpanIndex, spans: list[Span]) -> list[list[tuple[int, int]]
 
 
 @KINDS
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(documents=document_lists())
 def test_counts_next_tokens_places_and_documents_are_those_of_brute_force(kind: Kind, documents: list[Span]) -> None:
     plain, index = PlainSpans(documents), built(kind, documents)
@@ -62,7 +62,7 @@ def test_counts_next_tokens_places_and_documents_are_those_of_brute_force(kind: 
 
 
 @KINDS
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(documents=document_lists(), data=st.data())
 def test_spans_that_do_not_occur_have_no_rows_and_nothing_follows_them(
     kind: Kind, documents: list[Span], data: st.DataObject
@@ -78,7 +78,7 @@ def test_spans_that_do_not_occur_have_no_rows_and_nothing_follows_them(
 
 
 @KINDS
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(documents=document_lists(), data=st.data())
 def test_a_document_reads_back_as_it_was(kind: Kind, documents: list[Span], data: st.DataObject) -> None:
     index = built(kind, documents)
@@ -89,7 +89,7 @@ def test_a_document_reads_back_as_it_was(kind: Kind, documents: list[Span], data
 
 
 @KINDS
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(documents=document_lists())
 def test_a_saved_index_answers_as_before(kind: Kind, documents: list[Span]) -> None:
     index = built(kind, documents)

@@ -24,13 +24,13 @@ from shelfwalk.constraints.trie import Trie
 from shelfwalk.errors import UserError
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(catalogues())
 def test_walks_as_a_dictionary_trie_does(codes: Codes) -> None:
     assert_same_walk(Trie.build(codes), plain_trie(codes), codes.shape[1])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(catalogues(several_lengths=False))
 def test_nodes_are_numbered_level_by_level_in_the_order_of_their_paths(codes: Codes) -> None:
     trie, plain = Trie.build(codes), plain_trie(codes)
@@ -39,7 +39,7 @@ def test_nodes_are_numbered_level_by_level_in_the_order_of_their_paths(codes: Co
     assert not trie.has_ends
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(catalogues(), st.randoms(use_true_random=False))
 def test_walks_many_states_at_once_in_any_order(codes: Codes, random: Any) -> None:
     trie, plain = Trie.build(codes), plain_trie(codes)
@@ -51,7 +51,7 @@ def test_walks_many_states_at_once_in_any_order(codes: Codes, random: Any) -> No
     assert sets_of(trie.allowed(states)) == [plain.allowed(prefix) for prefix, _ in steps]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(catalogues())
 def test_keeps_every_item_under_its_path(codes: Codes) -> None:
     trie, plain = Trie.build(codes), plain_trie(codes)
@@ -68,7 +68,7 @@ def test_keeps_every_item_under_its_path(codes: Codes) -> None:
     assert trie.cluster_sizes(ends).tolist() == trie.all_cluster_sizes().tolist()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(catalogues(), st.data())
 def test_gives_the_paths_of_chosen_leaves_in_the_order_asked(codes: Codes, data: st.DataObject) -> None:
     trie = Trie.build(codes)
@@ -78,7 +78,7 @@ def test_gives_the_paths_of_chosen_leaves_in_the_order_asked(codes: Codes, data:
     assert chosen.tolist() == trie.paths()[leaves].tolist()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(catalogues(), st.data())
 def test_refuses_a_token_that_does_not_follow(codes: Codes, data: st.DataObject) -> None:
     trie, plain = Trie.build(codes), plain_trie(codes)
@@ -94,7 +94,7 @@ def test_refuses_a_token_that_does_not_follow(codes: Codes, data: st.DataObject)
             trie.advance(states[order], tokens[order])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(catalogues(), st.randoms(use_true_random=False))
 def test_rows_of_their_own_are_kept_whatever_their_order(codes: Codes, random: Any) -> None:
     rows = random.sample(range(1000), len(codes))

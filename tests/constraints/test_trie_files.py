@@ -17,7 +17,7 @@ from shelfwalk.errors import UserError
 FIELDS = ("children", "tokens", "posting_offsets", "posting_items")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(catalogues())
 def test_opens_what_it_saved(codes: Codes) -> None:
     trie = Trie.build(codes)

@@ -46,7 +46,7 @@ def distinct(matrix: WaveletMatrix, ranges: npt.NDArray[np.int64]) -> list[tuple
     return [(number, symbol, high - low) for low, high, symbol, number in found[:count].tolist()]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(size=st.integers(1, 2_000), alphabet=st.sampled_from([1, 2, 3, 7, 8, 9, 300, 70_000]), seed=st.integers(0, 99))
 def test_symbols_ranks_and_distinct_symbols_are_those_of_the_array(size: int, alphabet: int, seed: int) -> None:
     generator = np.random.default_rng(seed)

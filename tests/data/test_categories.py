@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.data.categories import SOURCES, derive_categories
@@ -183,7 +183,6 @@ ROW = st.fixed_dictionaries(
 
 
 @given(st.lists(ROW, max_size=8))
-@settings(deadline=None)
 def test_any_catalogue_gets_a_path_or_none_for_every_item(rows: list[dict[str, Any]]) -> None:
     categories, sources = derived(rows)
     assert len(categories) == len(sources) == len(rows)

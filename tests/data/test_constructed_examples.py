@@ -79,7 +79,7 @@ INVOICES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(drawn=INVOICES, longest=st.integers(1, 6), fewest=st.integers(0, 3))
 def test_a_history_is_what_was_bought_strictly_before(
     drawn: list[tuple[str, int, list[str]]], longest: int, fewest: int

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.data import hashing
@@ -45,7 +45,6 @@ def table_of(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, ITEMS)
 
 
-@settings(deadline=None)
 @given(rows=ROWS, data=st.data())
 def test_cutting_and_copying_change_nothing(rows: list[dict[str, Any]], data: st.DataObject) -> None:
     table = table_of(rows)
@@ -81,7 +80,6 @@ def test_what_lies_under_a_missing_value_changes_nothing() -> None:
     assert content_hash(pa.table({"price": dirty})) == content_hash(pa.table({"price": clean}))
 
 
-@settings(deadline=None)
 @given(first=ROWS, second=ROWS)
 def test_other_rows_have_another_hash(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
     same = table_of(first).equals(table_of(second))

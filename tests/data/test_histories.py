@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.data.histories import Visits, visits_of
@@ -101,7 +101,6 @@ events_drawn = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(events_drawn, st.integers(0, 4))
 def test_visits_are_those_of_the_obvious_implementation(rows: list[Event], length: int) -> None:
     expected = plainly(rows, length)
@@ -118,7 +117,6 @@ def test_visits_are_those_of_the_obvious_implementation(rows: list[Event], lengt
     assert visits.at.tolist() == sorted(visits.at.tolist())
 
 
-@settings(deadline=None)
 @given(events_drawn)
 def test_every_item_of_a_history_was_wanted_by_the_shopper_strictly_before(rows: list[Event]) -> None:
     if not plainly(rows, 1) or not any(row["client_id"] for row in rows):

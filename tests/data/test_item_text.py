@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.data.item_text import LONGEST_DESCRIPTION, LONGEST_VALUE, item_texts, spoken_values
@@ -55,7 +55,6 @@ def test_the_parts_stand_in_order_and_the_leaf_before_the_root() -> None:
     assert text_of(9, **record) == "Hub. Four ports.. Altomar. Parts. Computers. red, small"
 
 
-@settings(deadline=None)
 @given(records=st.lists(RECORDS, min_size=1, max_size=3), attribute_values=st.integers(0, 3))
 def test_every_part_is_said_and_none_is_said_twice(records: list[dict[str, Any]], attribute_values: int) -> None:
     for record, text in zip(records, item_texts(items_of(*records), attribute_values), strict=True):

@@ -73,7 +73,7 @@ def test_every_single_edit_is_one_edit(word: str, place: int, kind: str) -> None
 
 
 @given(st.lists(QUERIES, max_size=12), st.lists(QUERIES, max_size=12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_index_finds_what_comparing_all_pairs_finds(training: list[str], evaluation: list[str]) -> None:
     wanted = [(i, j) for i, one in enumerate(training) for j, two in enumerate(evaluation) if queries_vary(one, two)]
     assert leaking_queries(training, evaluation) == wanted

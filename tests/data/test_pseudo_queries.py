@@ -57,7 +57,6 @@ def spaced(*parts: str) -> str:
     return " ".join(" ".join(parts).lower().split())
 
 
-@settings(deadline=None)
 @given(records=st.lists(RECORDS, min_size=1, max_size=4), seed=st.integers(0, 2**32))
 def test_every_query_is_of_its_items_own_text(records: list[dict[str, Any]], seed: int) -> None:
     for item, queries in by_item(make_pseudo_queries(items_of(*records), PseudoQuerySettings(), seed)).items():
@@ -75,7 +74,6 @@ def test_every_query_is_of_its_items_own_text(records: list[dict[str, Any]], see
             assert whole or any(holds_in_a_row(record[part], query) for part in ("title", "description"))
 
 
-@settings(deadline=None)
 @given(title=TEXTS.filter(bool), seed=st.integers(0, 2**32))
 def test_title_pieces_are_words_of_the_title_in_a_row(title: str, seed: int) -> None:
     queries = queries_of(ONLY_TITLES, seed, title=title)
@@ -115,7 +113,7 @@ def test_fields_that_are_empty_or_have_no_letters_give_no_query_of_them(
     assert set(queries_of(**record)) == set(queries)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(records=st.lists(RECORDS, min_size=1, max_size=4), seed=st.integers(0, 2**32))
 def test_the_same_seed_makes_the_same_pairs_however_the_table_is_cut(records: list[dict[str, Any]], seed: int) -> None:
     items = items_of(*records)
@@ -154,7 +152,6 @@ def test_a_larger_catalogue_is_sampled(most_items: int) -> None:
     assert all(set(queries) == {names[item]} for item, queries in found.items())
 
 
-@settings(deadline=None)
 @given(count=st.integers(0, 200), share=st.floats(0.001, 0.999), seed=st.integers(0, 2**32))
 def test_some_queries_are_held_out_but_never_all(count: int, share: float, seed: int) -> None:
     held_out = held_out_queries(count, share, seed)

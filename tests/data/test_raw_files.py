@@ -211,7 +211,7 @@ CELL = st.text("ab \n\"'é", max_size=4)
 
 
 @given(rows=st.lists(st.lists(CELL, min_size=1, max_size=3).map(tuple), min_size=1, max_size=40))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_row_numbers_are_those_of_a_plain_csv_reader(
     rows: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

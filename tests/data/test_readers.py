@@ -39,7 +39,7 @@ ITEM = st.fixed_dictionaries(
         "available": st.booleans(),
     }
 )
-ROUND_TRIP = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ROUND_TRIP = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def rows_of(result: ReadResult) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.data.query_item_pairs import QueryItemPairs
@@ -209,7 +209,6 @@ def test_a_saved_tower_is_the_same_and_opens_without_torch(tmp_path: Path) -> No
     assert subprocess.run([sys.executable, "-c", code, tmp_path / "tower"], check=False).returncode == 0
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32), heads=st.integers(1, 5), items=st.integers(0, 200), k=st.sampled_from([1, 7, 100, 300])
 )

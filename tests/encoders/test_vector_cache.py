@@ -62,7 +62,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vector_cache, "BLOCK", 4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.text(max_size=8) | st.sampled_from("abc"), max_size=15), max_size=4))
 def test_encodes_each_text_once_ever_and_keeps_the_order_of_rows(runs: list[list[str]]) -> None:
     known: set[str] = set()
@@ -143,7 +143,7 @@ def test_encodes_again_what_was_cut_short_anywhere(tmp_path: Path, which: int) -
     check(tmp_path, TEXTS, [])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from([0, 1]), st.lists(st.tuples(st.integers(0, 127), st.integers(1, 255)), min_size=1, max_size=4))
 @example(0, [(8, 16)])  # A header that is said to be shorter: the array seems to begin a key earlier,
 @example(1, [(8, 2)])  # or two bytes.

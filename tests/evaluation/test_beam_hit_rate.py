@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.evaluation.beams import BeamHits, beam_values
@@ -27,7 +27,6 @@ def searched(draw: st.DrawFn) -> tuple[BeamHits, GradedQueries]:
     return BeamHits(queries, beams, cluster_of_item, sizes), GradedQueries(grades, 1)
 
 
-@settings(deadline=None)
 @given(searched())
 def test_equals_the_obvious_count(case: tuple[BeamHits, GradedQueries]) -> None:
     beams, graded = case
@@ -45,7 +44,6 @@ def test_equals_the_obvious_count(case: tuple[BeamHits, GradedQueries]) -> None:
             assert values[f"Items@beam{width}"][position] == sum(int(beams.cluster_sizes[c]) for c in reached)
 
 
-@settings(deadline=None)
 @given(searched())
 def test_a_wider_beam_never_hits_less(case: tuple[BeamHits, GradedQueries]) -> None:
     beams, graded = case

@@ -44,7 +44,6 @@ def beams(draw: st.DrawFn) -> tuple[BeamHits, GradedQueries, dict[str, float]]:
     return hits, GradedQueries({"q": dict.fromkeys(relevant, 1)}, 1), dict(zip(names, efficiency.tolist(), strict=True))
 
 
-@settings(deadline=None)
 @given(beams(), st.integers(1, 25))
 def test_equals_sorting_all_items_of_the_clusters(
     case: tuple[BeamHits, GradedQueries, dict[str, float]], budget: int
@@ -60,7 +59,6 @@ def test_equals_sorting_all_items_of_the_clusters(
         assert found[grid_measure(beam, budget)][0] == pytest.approx(len(relevant & set(kept)) / len(relevant))
 
 
-@settings(deadline=None)
 @given(beams())
 def test_a_budget_of_everything_is_the_plain_hit_rate(case: tuple[BeamHits, GradedQueries, dict[str, float]]) -> None:
     hits, graded, _ = case
@@ -189,7 +187,7 @@ def test_a_seed_that_never_finds_the_beam_is_no_agreement(tmp_path: Path) -> Non
     assert "seeds are from 0.200 to never" in found.why
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.sets(st.integers(0, 3), min_size=1), st.sets(st.integers(0, 3), min_size=1))
 def test_both_systems_are_taken_at_the_seeds_that_both_have(
     tmp_path_factory: pytest.TempPathFactory, treatment: set[int], control: set[int]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.evaluation.judgements import GradedQueries
@@ -20,7 +20,6 @@ def channel(name: str, answers: list[list[str]]) -> Rankings:
     return Rankings(name, query_ids, answers, [[0.0] * len(answer) for answer in answers])
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(st.lists(st.sampled_from(ITEMS), unique=True), min_size=2, max_size=2), min_size=1, max_size=4),
     st.lists(st.sets(st.sampled_from(ITEMS), min_size=1), min_size=2, max_size=2),

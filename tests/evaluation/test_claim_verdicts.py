@@ -79,7 +79,7 @@ def test_pairing_makes_a_steady_ratio_certain(tmp_path: Path) -> None:
     assert [found.low, found.ours, found.high] == pytest.approx([2.0, 2.0, 2.0])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     st.sampled_from([None, 0.8, 0.999, 1.0, 1.001, 1.2]),
     st.sampled_from([None, 0.9, 1.0, 1.001, 1.3]),
@@ -102,7 +102,7 @@ def test_verdicts_follow_from_where_the_interval_lies(
         assert found.low <= floor < found.high or found.low < ceiling <= found.high
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(-4, 14).map(lambda steps: steps / 125), min_size=3, max_size=5),
     st.sampled_from([(None, 1.151), (0.951, None), (1.091, 1.211), (1.011, None)]),
@@ -175,7 +175,7 @@ def mean_over(results: list[Result], recipe: str, seeds: set[int], metric: str =
     return sum(means) / len(means)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(SEEDS, SEEDS)
 def test_no_arm_is_of_seeds_that_another_lacks(
     tmp_path_factory: pytest.TempPathFactory, first: set[int], second: set[int]
@@ -192,7 +192,7 @@ def test_no_arm_is_of_seeds_that_another_lacks(
     assert found.seeds == len(shared)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(SEEDS, SEEDS, SEEDS)
 def test_three_recipes_share_their_seeds(
     tmp_path_factory: pytest.TempPathFactory, first: set[int], second: set[int], third: set[int]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.evaluation.cold_recall import COLD_RECALL, cold_recall
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 ITEMS = [f"i{number}" for number in range(12)]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from(ITEMS), unique=True), min_size=3, max_size=3),
     st.lists(st.dictionaries(st.sampled_from(ITEMS), st.integers(1, 3), min_size=1), min_size=3, max_size=3),

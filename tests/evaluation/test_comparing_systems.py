@@ -59,7 +59,7 @@ def test_seeds_are_averaged_for_each_query_before_the_test() -> None:
     assert difference.wins + difference.losses == 80
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 1000), st.permutations(range(3)), st.integers(1, 3), st.booleans())
 def test_systems_that_find_the_same_do_not_differ(start: int, order: list[int], copies: int, steady: bool) -> None:
     """The same trainings in another order, each so many times; steady ones agree on all queries but one."""
@@ -154,7 +154,7 @@ def test_a_measure_without_a_value_for_some_queries_is_compared_on_the_others() 
     assert only_score(found, "y", "pvr@10").difference.interval.mean == pytest.approx(0.15)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 6)), min_size=1, max_size=6))
 def test_channels_that_recipes_share_are_one_system(recipes: list[tuple[int, int]]) -> None:
     """Recipes with equal dense vectors share the dense channel; BM25 is everyone's; each generates by itself.
@@ -214,7 +214,7 @@ def test_a_measure_that_older_results_lack_is_that_of_those_that_have_it(older: 
         compare_systems(found, baseline=f"r{older}/generative", measures=["ColdR@100"])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sets(st.integers(0, 5)), st.sampled_from(["dense", "bm25", "*"]))
 def test_what_is_asked_for_is_of_the_recipes_that_are_asked_for(left_out: set[int], channel: str) -> None:
     """Five recipes of six share a dense channel; leaving some out leaves the others' members, and no name says more.

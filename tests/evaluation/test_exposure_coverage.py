@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.evaluation.beams import BeamHits
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 ITEMS = [f"i{number}" for number in range(10)]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sets(st.sampled_from(ITEMS)), min_size=1, max_size=4),
     st.dictionaries(st.sampled_from(ITEMS), st.integers(0, 4)),

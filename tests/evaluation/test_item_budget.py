@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.evaluation.beams import BeamHits, beam_values
@@ -28,7 +28,6 @@ def shelves(draw: st.DrawFn) -> tuple[BeamHits, GradedQueries, list[list[str]]]:
     return beams, GradedQueries({"q": dict.fromkeys(relevant, 1)}, 1), [members[cluster] for cluster in order]
 
 
-@settings(deadline=None)
 @given(shelves(), st.integers(1, 17))
 def test_equals_the_mean_over_every_order_inside_the_clusters(
     case: tuple[BeamHits, GradedQueries, list[list[str]]], budget: int
@@ -45,7 +44,6 @@ def test_equals_the_mean_over_every_order_inside_the_clusters(
     assert values[f"Beams@items{budget}"][0] == sum(before < budget for before in taken)
 
 
-@settings(deadline=None)
 @given(shelves())
 def test_a_budget_of_everything_is_the_widest_beam_and_more_is_never_less(
     case: tuple[BeamHits, GradedQueries, list[list[str]]],

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.data.readers import read_evaluation_queries
@@ -27,7 +27,6 @@ def test_thirds_by_frequency() -> None:
     assert labels.tolist() == ["middle", "head", "tail", "middle", "head", "tail"]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 6), min_size=1))
 def test_more_frequent_is_never_in_a_later_part_and_equal_ones_share_theirs(frequencies: list[int]) -> None:
     places = [PLACES[label] for label in popularity_labels(np.array(frequencies, dtype=np.float64)).tolist()]
@@ -59,7 +58,6 @@ def test_without_frequencies_only_the_lengths_are_parted() -> None:
 FLAGS = st.sampled_from([True, False, None])
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(FLAGS, FLAGS, st.sampled_from(["head", "tail", "", None])), min_size=1, max_size=8), st.data()
 )

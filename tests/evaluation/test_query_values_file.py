@@ -45,7 +45,7 @@ def same(first: QueryValues, second: QueryValues) -> None:
             np.testing.assert_array_equal(values, second.values[channel][measure])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.data(), st.integers(1, 5))
 def test_round_trip_to_the_last_digit(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, count: int

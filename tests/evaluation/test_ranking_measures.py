@@ -8,7 +8,7 @@ import ir_measures
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.errors import UserError
@@ -64,7 +64,6 @@ def discounted(gains: list[int]) -> float:
     return sum(gain / math.log2(place + 1) for place, gain in enumerate(gains, 1))
 
 
-@settings(deadline=None)
 @given(judged_runs())
 def test_measures_equal_the_obvious_definition(case: tuple[Rankings, Grades]) -> None:
     rankings, grades = case
@@ -79,7 +78,6 @@ def test_measures_equal_the_obvious_definition(case: tuple[Rankings, Grades]) ->
         np.testing.assert_allclose(scored.values[measure], wanted, rtol=1e-12, err_msg=measure)
 
 
-@settings(deadline=None)
 @given(judged_runs())
 def test_measures_equal_ir_measures_to_the_last_digit(case: tuple[Rankings, Grades]) -> None:
     rankings, grades = case
@@ -101,7 +99,6 @@ def test_measures_equal_ir_measures_to_the_last_digit(case: tuple[Rankings, Grad
         assert scored.values[name].tolist() == [found[query_id] for query_id in scored.query_ids]
 
 
-@settings(deadline=None)
 @given(judged_runs())
 def test_unjudged_is_the_share_of_ungraded_items_among_those_shown(case: tuple[Rankings, Grades]) -> None:
     rankings, grades = case

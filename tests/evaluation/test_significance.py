@@ -23,7 +23,6 @@ from shelfwalk.evaluation.significance import (
 DIFFERENCES = st.lists(st.sampled_from([-1.0, -0.5, -0.2, 0.0, 0.1, 0.2, 0.3, 0.7]), min_size=1, max_size=9)
 
 
-@settings(deadline=None)
 @given(DIFFERENCES)
 def test_small_samples_equal_the_enumeration_of_all_signs(differences: list[float]) -> None:
     observed = abs(sum(differences))
@@ -58,7 +57,6 @@ def test_no_difference_at_all_is_p_one() -> None:
     assert (outcome.mean, outcome.low, outcome.high, outcome.p_value, outcome.ties) == (0.0, 0.0, 0.0, 1.0, 30)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1) | st.integers(0, 20_000).map(float), min_size=1, max_size=20), st.integers(2, 9))
 def test_the_rounding_of_a_mean_is_no_difference(values: list[float], copies: int) -> None:
     """The mean of equal numbers is that number, but for its last digits; measures and counts of items alike."""
@@ -78,7 +76,7 @@ def test_the_smallest_step_of_a_measure_is_a_difference() -> None:
     assert outcome.mean == pytest.approx((first[7] - second[7]) / 40)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30), st.integers(0, 5))
 def test_swapping_the_sides_mirrors_the_outcome(pairs: list[tuple[float, float]], seed: int) -> None:
     first, second = np.array(pairs).T
@@ -145,7 +143,6 @@ def test_different_queries_are_refused() -> None:
         paired_difference(np.ones(3), np.ones(4))
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.012, 0.02, 0.03, 0.04, 0.2, 1.0]), max_size=7), st.floats(0.001, 1)
 )
@@ -163,7 +160,6 @@ def test_holm_rejects_what_stepping_down_by_hand_rejects(p_values: list[float], 
     assert (corrected <= level)[clear].tolist() == np.array(rejected, dtype=bool)[clear].tolist()
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_keeps_the_order_and_never_helps(p_values: list[float]) -> None:
     plain, corrected = np.array(p_values), holm(np.array(p_values))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ir_measures
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.errors import UserError
@@ -33,7 +33,6 @@ def run_file(folder: Path, text: str) -> Path:
     return path
 
 
-@settings(deadline=None)
 @given(made_up_rankings())
 def test_a_run_is_read_back_in_the_same_order(tmp_path_factory: pytest.TempPathFactory, rankings: Rankings) -> None:
     path = tmp_path_factory.mktemp("runs") / "x.run"
@@ -47,7 +46,6 @@ def test_a_run_is_read_back_in_the_same_order(tmp_path_factory: pytest.TempPathF
     assert read_trec_run(path, rankings.query_ids) == again, "scores that fall already are kept as they are"
 
 
-@settings(deadline=None)
 @given(made_up_rankings())
 def test_another_reader_sees_six_columns_and_strictly_falling_scores(
     tmp_path_factory: pytest.TempPathFactory, rankings: Rankings

@@ -55,7 +55,7 @@ def searched(
     return beams
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(problems(), st.integers(1, 3), st.integers(0, 20), PENALTIES)
 def test_wide_enough_it_ranks_all_paths(problem: Problem, queries: int, more: int, penalty: float) -> None:
     generator, codes = problem
@@ -65,7 +65,7 @@ def test_wide_enough_it_ranks_all_paths(problem: Problem, queries: int, more: in
         assert found(beams, query) == exhaustive_search(generator, paths, query, len(paths), penalty)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(problems(), st.integers(1, 3), st.integers(1, 12), PENALTIES)
 def test_at_every_width_it_equals_the_slow_search(problem: Problem, queries: int, width: int, penalty: float) -> None:
     generator, codes = problem
@@ -74,7 +74,7 @@ def test_at_every_width_it_equals_the_slow_search(problem: Problem, queries: int
         assert found(beams, query) == slow_beam_search(generator, paths_of(codes.tolist()), query, width, penalty)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(), st.lists(st.integers(0, 9), min_size=1, max_size=5), st.integers(1, 6))
 def test_a_query_gets_the_same_alone_as_in_a_batch(problem: Problem, queries: list[int], width: int) -> None:
     generator, codes = problem
@@ -85,7 +85,7 @@ def test_a_query_gets_the_same_alone_as_in_a_batch(problem: Problem, queries: li
         assert found(together, number) == found(beam_search(generator, trie, vectors[number : number + 1], width), 0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(problems(), st.lists(st.integers(1, 30), min_size=1, max_size=4), st.integers(0, 2**32))
 def test_every_query_of_a_batch_has_its_own_filter_and_width(problem: Problem, widths: list[int], seed: int) -> None:
     generator, codes = problem
@@ -113,7 +113,7 @@ def test_identifiers_added_to_a_live_trie_are_found_in_a_batch_with_others() -> 
         assert found(beams, query) == exhaustive_search(generator, paths, query, 4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     problems(),
     st.sampled_from([1e-3, 0.5, 2.0, 1e4]),
@@ -132,7 +132,7 @@ def test_no_invalid_path_at_any_temperature(problem: Problem, temperature: float
             assert {path for path, _ in found(beams, query)} == known
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32), st.floats(0.05, 20))
 def test_a_temperature_divides_logits_and_normalises_again(seed: int, temperature: float) -> None:
     random = np.random.default_rng(seed)

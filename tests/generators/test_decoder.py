@@ -45,7 +45,7 @@ def moved_by(parameter: Tensor) -> Tensor:
     return parameter.grad.abs().sum(-1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     level_sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4).map(tuple),
     sizes=st.fixed_dictionaries(

@@ -53,7 +53,7 @@ def reading(make_decoder: MakeDecoder, tmp_path_factory: pytest.TempPathFactory)
     return decoder, folder
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lengths=st.lists(st.integers(0, LENGTH), min_size=1, max_size=4),
     beams=st.integers(1, 4),

@@ -49,7 +49,7 @@ def vectors_of(queries: int) -> Floats:
     return np.arange(queries, dtype=np.float32)[:, None]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(problems(), st.integers(1, 50), st.integers(0, 2**32), st.sampled_from([0.5, 1.0, 3.0]))
 def test_paths_are_distinct_valid_and_carry_their_exact_log_probability(
     problem: Problem, count: int, seed: int, temperature: float
@@ -69,7 +69,7 @@ def test_paths_are_distinct_valid_and_carry_their_exact_log_probability(
     assert np.array_equal(trie.paths(samples.states[:, 0]), samples.codes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(), st.lists(st.integers(0, 9), min_size=1, max_size=5), st.integers(1, 6))
 def test_a_query_draws_the_same_alone_as_in_a_batch(problem: Problem, queries: list[int], count: int) -> None:
     generator, codes = problem

@@ -20,7 +20,7 @@ documents_of = st.lists(st.lists(st.integers(0, VOCABULARY - 1), max_size=7).map
 
 
 @pytest.mark.parametrize("kind", [FMIndex, SuffixArrayIndex])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(documents=documents_of, seed=st.integers(0, 999), queries=st.integers(1, 3))
 def test_wide_enough_it_ranks_all_spans(
     kind: type[FMIndex] | type[SuffixArrayIndex], documents: list[tuple[int, ...]], seed: int, queries: int

@@ -115,7 +115,7 @@ def test_settings_name_a_model() -> None:
             ClickSettings(**wrong)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sampled_from(["dbn", "cascade", "position"]), st.integers(0, 2**32))
 def test_each_step_is_a_part_of_the_one_before(model: str, seed: int) -> None:
     catalogue = shop(80, seed % 1000)

@@ -53,7 +53,7 @@ def bm25(texts: Sequence[Sequence[str]], query: set[str]) -> list[float]:
 texts_strategy = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12), min_size=2, max_size=25)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts_strategy, st.sets(st.sampled_from(WORDS), min_size=1, max_size=3), st.data())
 def test_scores_are_those_of_the_book_with_popularity(
     texts: list[list[str]], query: set[str], data: st.DataObject

@@ -55,7 +55,7 @@ def test_the_same_seed_draws_the_same_visits_and_another_seed_others(
     assert draw_visits(catalogue, shoppers, 6000, 4, 0, END).queries != visits.queries
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.data())
 def test_the_item_of_a_need_fulfils_need_and_intent(data: st.DataObject) -> None:
     catalogue = data.draw(catalogues())

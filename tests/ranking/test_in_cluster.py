@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.constraints.item_filter import ItemFilter
@@ -45,7 +45,6 @@ def slow_expand(
     return taken
 
 
-@settings(deadline=None)
 @given(
     seed=SEEDS,
     items=st.integers(1, 30),
@@ -75,7 +74,6 @@ def test_the_path_that_reaches_the_limit_is_taken_whole(most_items: int, rows: l
     assert expand(beams, 0, trie, most_items).rows.tolist() == rows
 
 
-@settings(deadline=None)
 @given(
     seed=SEEDS,
     items=st.integers(1, 30),
@@ -108,7 +106,6 @@ def test_the_score_is_the_formula(
     assert scores.tolist() == pytest.approx(expected, abs=1e-4)
 
 
-@settings(deadline=None)
 @given(seed=SEEDS, items=st.integers(1, 30))
 def test_without_weights_the_cosine_alone_decides(seed: int, items: int) -> None:
     generator = np.random.default_rng(seed)

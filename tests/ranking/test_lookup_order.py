@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk.data.tables import EVENTS
@@ -27,7 +27,6 @@ def candidates(draw: st.DrawFn) -> Candidates:
     return Candidates(rows, paths, np.zeros(len(rows), np.float32), np.array(sizes, np.int64)[paths])
 
 
-@settings(deadline=None)
 @given(candidates(), st.integers(0, 2**32), st.none() | st.integers(1, 40))
 def test_beam_order_first_then_efficiency_then_the_row_up_to_the_budget(
     found: Candidates, seed: int, budget: int | None
@@ -42,7 +41,6 @@ def test_beam_order_first_then_efficiency_then_the_row_up_to_the_budget(
     assert places.tolist() == slow[:budget]
 
 
-@settings(deadline=None)
 @given(candidates(), st.integers(0, 2**32), st.integers(1, 40))
 def test_a_smaller_budget_is_the_beginning_of_a_larger_one(found: Candidates, seed: int, budget: int) -> None:
     efficiency = np.random.default_rng(seed).random(len(found.rows)).astype(np.float32)

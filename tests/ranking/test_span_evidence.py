@@ -51,7 +51,7 @@ def as_rows(evidence: SpanEvidence, spans: list[Span]) -> dict[int, tuple[float,
 
 
 @KINDS
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(documents=st.lists(token_lists, max_size=12), spans=span_lists, chosen=evidence_settings, data=st.data())
 def test_compiled_and_plain_evidence_agree(
     kind: Kind, documents: list[Span], spans: list[Span], chosen: EvidenceSettings, data: st.DataObject
@@ -101,7 +101,7 @@ def test_a_worked_example(kind: Kind) -> None:
 
 
 @KINDS
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(documents=st.lists(token_lists, max_size=10), spans=span_lists, random=st.randoms(use_true_random=False))
 def test_the_order_of_the_spans_changes_nothing(
     kind: Kind, documents: list[Span], spans: list[Span], random: object

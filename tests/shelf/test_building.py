@@ -199,10 +199,10 @@ def small_towers(shop: SmallShop) -> Recipe:
         buckets = 512
         piece_width = 16
         hidden_width = 32
-        steps = 150
+        steps = 600
         batch = 64
         random_items = 16
-        validate_every = 50
+        validate_every = 100
         """,
         "here",
     )

@@ -34,7 +34,7 @@ def recipe(**settings: object) -> Recipe:
         ({"category_depth": 2}, "3 levels deep, and level 1 of the identifiers is made of its first 2 (3 categories)"),
         ({"category_depth": 1}, "made of its first 1 (2 categories)"),
         ({"level_sizes": [2, 4]}, "made of its first 1 (2 categories)"),
-        ({"category_depth": 1, "force_category": False}, None),
+        ({"level_sizes": [2, 4], "force_category": False}, None),
     ],
 )
 def test_levels_of_the_category_tree(settings: dict[str, object], told: str | None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwalk import Shelf, UserError
@@ -198,7 +198,6 @@ def test_what_is_learned_from_are_visits_and_pairs_that_no_visit_has(small_shop:
     assert (alone[0].histories == -1).all()
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), k=st.sampled_from([1, 7, 100]), share=st.sampled_from([0.1, 0.6, 1.0]))
 def test_a_filter_leaves_the_nearest_to_any_head(seed: int, k: int, share: float) -> None:
     random = np.random.default_rng(seed)

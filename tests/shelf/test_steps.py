@@ -135,7 +135,7 @@ def test_a_damaged_step_and_all_after_it_run_again(tmp_path: Path, damage: str) 
     assert again.ran == NAMES[1:]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     runs=st.lists(
         st.tuples(st.sampled_from(["data 1", "data 2"]), st.permutations(NAMES[:3]), st.sampled_from(["", *NAMES[:3]])),

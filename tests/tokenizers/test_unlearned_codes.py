@@ -56,7 +56,7 @@ def test_two_vectors_share_a_bit_as_often_as_no_hyperplane_parts_them(catalogue:
     assert (codes[0] != codes[2]).all(), "opposite sides of the mean"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.floats(-100, 100, width=32))
 def test_a_code_is_the_sides_of_its_hyperplanes_wherever_the_catalogue_stands(seed: int, shift: float) -> None:
     random = np.random.default_rng(seed)

@@ -59,7 +59,8 @@ class CategoryCodes:
                 f"At depth {candidate} the category tree has {len(found):,} categories, but level 1 of the"
                 f" identifiers has {codes:,} codes: raise the first of level_sizes, or lower category_depth."
             )
-        _refuse_one_for_all(found, candidate)
+        if items.num_rows > 1:
+            _refuse_one_for_all(found, candidate)
         return cls(candidate, tuple(tuple(path.split(_BETWEEN)) for path in sorted(found)), deepest)
 
     def __len__(self) -> int:
@@ -87,7 +88,7 @@ def _joined(column: pa.ListArray, depth: int) -> pa.StringArray:
 def _refuse_one_for_all(counts: dict[str, int], depth: int) -> None:
     # Items without a category count for none: they get the code of one that is there.
     largest, known = max(counts, key=lambda path: counts[path]), sum(counts.values())
-    if counts[largest] >= MOST_OF_ONE * known and known > 1:
+    if counts[largest] >= MOST_OF_ONE * known:
         raise UserError(
             f"{counts[largest]:,} of {known:,} items with a category have the one category"
             f" {largest.replace(_BETWEEN, ' > ')} at depth {depth}, so level 1 of the identifiers would tell hardly any"
